@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The machine interface: what the runner asks of a hypervisor. Only the runner's process calls it.
+ */
+#ifndef MACHINE_MACHINE_H
+#define MACHINE_MACHINE_H
+
+#include "base/child.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Fewest and most of what a VM may ask for. */
+#define MACHINE_CPUS_MAX 255
+#define MACHINE_MEMORY_MIB_MIN 64
+#define MACHINE_SERIAL_PORTS_MAX 16
+
+enum machine_accel {
+    MACHINE_ACCEL_AUTO = 0,
+    MACHINE_ACCEL_KVM = 1,
+    MACHINE_ACCEL_TCG = 2
+};
+
+/* One virtio-serial port. The guest finds it by name in /sys/class/virtio-ports/<vportNpM>/name. */
+struct machine_serial_port {
+    const char *name; /* borrowed: "microvm.control" and the like: letters, digits, '.', '-' */
+    int fd;           /* borrowed: one end of a connected UNIX stream socket, handed to the machine */
+};
+
+struct machine_spec {
+    const char *name; /* of the VM, for the process list */
+    unsigned cpus;
+    uint64_t memory_mib;
+    enum machine_accel accel; /* KVM or TCG: decided already */
+    const char *kernel_path;  /* vmlinux or bzImage */
+    int initrd_fd;            /* sealed memfd, from its start; borrowed */
+    const char *cmdline_extra; /* appended to the kernel's command line; NULL: nothing */
+    const char *root_path;     /* read-only disk image: the guest's first disk */
+    int console_fd;            /* guest console output, opened for appending; borrowed */
+    int log_fd;                /* the machine's own messages; borrowed */
+    const struct machine_serial_port *ports;
+    size_t n_ports;
+};
+
+/* Checks what can be checked without starting anything: counts, memory against the host's. */
+int machine_check(const struct machine_spec *spec, mvm_error **err);
+
+/* Finds QEMU: $MICROVM_QEMU, else qemu-system-<arch> in PATH. MVM_E_NOT_FOUND names the package that has it. */
+int qemu_find(char **ret_path, mvm_error **err);
+/* Its version from `qemu-system-x86_64 --version`: "7.2.22"; owned by the caller. */
+int qemu_version(const char *path, char **ret_version, mvm_error **err);
+/* Starts QEMU, which dies with the calling thread (PR_SET_PDEATHSIG). @ret: an own child, to be reaped by the caller. */
+int qemu_start(const struct machine_spec *spec, struct child *ret, mvm_error **err);
+
+#endif
