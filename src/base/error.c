@@ -49,6 +49,19 @@ void mvm_error_free(mvm_error *err)
     errno = saved;
 }
 
+/* strerror() of glibc follows the locale, and its unknown numbers share a buffer per thread; the C
+ * library of the guest hands out constant English strings from it and has no strerrordesc_np(). */
+static const char *errno_text(int errnum)
+{
+#ifdef __GLIBC__
+    const char *text = strerrordesc_np(errnum);
+#else
+    const char *text = strerror(errnum);
+#endif
+
+    return text ? text : "unknown error";
+}
+
 /* "PREFIX: REST" or PREFIX alone, control characters escaped; NULL when out of memory. */
 static char *message_build(const char *rest, const char *fmt, va_list ap)
 {
@@ -81,7 +94,7 @@ int error_fail(mvm_error **err, int code, int errnum, const char *fmt, ...)
     if (!e)
         return code;
     va_start(ap, fmt);
-    e->message = message_build(errnum ? strerrordesc_np(errnum) : NULL, fmt, ap);
+    e->message = message_build(errnum ? errno_text(errnum) : NULL, fmt, ap);
     va_end(ap);
     if (!e->message) {
         free(e);

@@ -52,8 +52,10 @@ int path_open_in_root(int root_fd, const char *path, int flags, int *ret_fd, mvm
 int path_open_beneath(int dir_fd, const char *path, int flags, mode_t mode, int *ret_fd,
                       mvm_error **err)
 {
+    /* openat2(2) refuses a mode where nothing is made; O_TMPFILE has more than one bit. */
+    bool makes = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
     const struct open_how how = { .flags = (uint64_t) (unsigned) (flags | O_CLOEXEC),
-                                  .mode = flags & (O_CREAT | __O_TMPFILE) ? mode : 0,
+                                  .mode = makes ? mode : 0,
                                   .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
     int fd = openat2_retry(dir_fd, path, &how);
 
