@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Child processes by pidfd. A child gets exactly the descriptors that are listed; a failed exec comes back as an
- * error of child_spawn(). Only our own children are ever reaped, by waitid(P_PIDFD).
+ * Child processes by pidfd. A child gets exactly the descriptors that are listed; a failed exec
+ * comes back as an error of child_spawn(). Only our own children are ever reaped, by
+ * waitid(P_PIDFD).
  */
 #ifndef BASE_CHILD_H
 #define BASE_CHILD_H
@@ -16,7 +17,10 @@ struct child {
     pid_t pid; /* 0: none */
     int pidfd; /* owned; -EBADF: none */
 };
-#define CHILD_NONE { .pid = 0, .pidfd = -EBADF }
+#define CHILD_NONE                \
+    {                             \
+        .pid = 0, .pidfd = -EBADF \
+    }
 
 struct child_fd {
     int from; /* a descriptor of ours, borrowed */
@@ -24,16 +28,16 @@ struct child_fd {
 };
 
 struct child_spec {
-    const char *path;          /* program; NULL: argv[0], found through PATH */
-    char *const *argv;         /* NULL-ended */
-    char *const *envp;         /* NULL-ended; NULL: ours */
+    const char *path;           /* program; NULL: argv[0], found through PATH */
+    char *const *argv;          /* NULL-ended */
+    char *const *envp;          /* NULL-ended; NULL: ours */
     const struct child_fd *fds; /* 0, 1 and 2 that are not listed are /dev/null */
     size_t n_fds;
-    bool new_session;          /* setsid */
-    int death_signal;          /* PR_SET_PDEATHSIG; 0: none */
-    int cwd_fd;                /* 0: ours (descriptor 0 is never a directory here) */
-    /* Runs in the child just before exec, with only async-signal-safe calls; a non-zero result is the errno that
-     * child_spawn() reports. NULL: nothing. */
+    bool new_session; /* setsid */
+    int death_signal; /* PR_SET_PDEATHSIG; 0: none */
+    int cwd_fd;       /* 0: ours (descriptor 0 is never a directory here) */
+    /* Runs in the child just before exec, with only async-signal-safe calls; a non-zero result is
+     * the errno that child_spawn() reports. NULL: nothing. */
     int (*prepare)(void *user);
     void *prepare_user;
 };
@@ -53,8 +57,10 @@ int child_kill(const struct child *c, int signal_number, mvm_error **err);
 void child_deinit(struct child *c);
 MVM_DEFINE_AUTOVALUE(child, child_deinit)
 
-/* Runs a program to its end. Its output (stdout, and stderr apart) is kept up to @max bytes each; NULL: dropped to
- * /dev/null. A status other than 0 is MVM_E_CHILD whose message has the last line of its stderr. */
-int child_run(const struct child_spec *spec, int timeout_ms, size_t max, char **ret_stdout, mvm_error **err);
+/* Runs a program to its end. Its output (stdout, and stderr apart) is kept up to @max bytes each;
+ * NULL: dropped to /dev/null. A status other than 0 is MVM_E_CHILD whose message has the last line
+ * of its stderr. */
+int child_run(const struct child_spec *spec, int timeout_ms, size_t max, char **ret_stdout,
+              mvm_error **err);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small whole files below a held directory: read with a maximum, written by temporary name, sync and rename. */
+/* Small whole files below a held directory: read with a maximum, written by temporary name, sync
+ * and rename. */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
@@ -8,9 +9,12 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* MVM_E_NOT_FOUND when absent, MVM_E_LIMIT above @max; *ret_data is owned by the caller and NUL-ended. */
-int file_read(int dir_fd, const char *name, size_t max, char **ret_data, size_t *ret_len, mvm_error **err);
+/* MVM_E_NOT_FOUND when absent, MVM_E_LIMIT above @max; *ret_data is owned by the caller and
+ * NUL-ended. */
+int file_read(int dir_fd, const char *name, size_t max, char **ret_data, size_t *ret_len,
+              mvm_error **err);
 /* Atomic: a reader sees the old content or the new one. */
-int file_write(int dir_fd, const char *name, const void *data, size_t len, mode_t mode, mvm_error **err);
+int file_write(int dir_fd, const char *name, const void *data, size_t len, mode_t mode,
+               mvm_error **err);
 
 #endif

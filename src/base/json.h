@@ -19,14 +19,16 @@ static inline void autojson_run(json_t **j)
 }
 #define mvm_autojson __attribute__((cleanup(autojson_run)))
 
-/* Refuses duplicate keys, invalid UTF-8, NUL in strings, trailing data and nesting above JSON_DEPTH_MAX. @what names
- * the document in the error. *ret is owned. */
+/* Refuses duplicate keys, invalid UTF-8, NUL in strings, trailing data and nesting above
+ * JSON_DEPTH_MAX. @what names the document in the error. *ret is owned. */
 int json_parse(const char *text, size_t len, const char *what, json_t **ret, mvm_error **err);
 
-/* Getters: absent and null both mean unset, and give *ret = the default (NULL, 0, false), return 0; a value of another
- * type is MVM_E_FORMAT naming the key. Strings and objects are borrowed from @object. */
+/* Getters: absent and null both mean unset, and give *ret = the default (NULL, 0, false), return 0;
+ * a value of another type is MVM_E_FORMAT naming the key. Strings and objects are borrowed from
+ * @object. */
 int json_get_str(const json_t *object, const char *key, const char **ret, mvm_error **err);
-int json_get_u64(const json_t *object, const char *key, uint64_t max, uint64_t *ret, mvm_error **err);
+int json_get_u64(const json_t *object, const char *key, uint64_t max, uint64_t *ret,
+                 mvm_error **err);
 int json_get_bool(const json_t *object, const char *key, bool *ret, mvm_error **err);
 int json_get_object(const json_t *object, const char *key, json_t **ret, mvm_error **err);
 int json_get_array(const json_t *object, const char *key, json_t **ret, mvm_error **err);

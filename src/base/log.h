@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Log records go to a sink that the caller hands in; nothing here prints by itself and nothing is global. A NULL log
- * drops everything. errno is kept. Control characters in the message are escaped.
+ * Log records go to a sink that the caller hands in; nothing here prints by itself and nothing is
+ * global. A NULL log drops everything. errno is kept. Control characters in the message are
+ * escaped.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -20,9 +21,10 @@ struct log {
     enum log_level level; /* records above it are dropped */
 };
 
-void log_write(const struct log *log, enum log_level level, const char *module, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-/* A sink that writes "<seconds since start> level module: message" to the descriptor that @user points at. */
+void log_write(const struct log *log, enum log_level level, const char *module, const char *fmt,
+               ...) __attribute__((format(printf, 4, 5)));
+/* A sink that writes "<seconds of CLOCK_MONOTONIC> level module: message" to the descriptor that
+ * @user points at. */
 void log_sink_fd(void *user, enum log_level level, const char *module, const char *message);
 /* Copies @text with control characters as \xNN and cut at @size - 1; for text from outside. */
 void log_escape(const char *text, char *out, unsigned long size);

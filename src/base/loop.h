@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An event loop on epoll: one loop, one thread. Callbacks may add and remove any source, their own included, while it
- * runs. A source is owned by who added it and removed with loop_remove().
+ * An event loop on epoll: one loop, one thread. Callbacks may add and remove any source, their own
+ * included, while it runs. A source is owned by who added it and removed with loop_remove().
  */
 #ifndef BASE_LOOP_H
 #define BASE_LOOP_H
@@ -21,14 +21,14 @@ int loop_new(struct loop **ret, mvm_error **err);
 void loop_free(struct loop *l);
 MVM_DEFINE_AUTO(loop, loop_free)
 
-/* @fd is borrowed, and must stay open until the source is removed. A regular file, which epoll refuses, counts as
- * always ready for what was asked. */
-int loop_add_fd(struct loop *l, int fd, uint32_t events, loop_fd_fn *fn, void *user, struct loop_source **ret,
-                mvm_error **err);
+/* @fd is borrowed, and must stay open until the source is removed. A regular file, which epoll
+ * refuses, counts as always ready for what was asked. */
+int loop_add_fd(struct loop *l, int fd, uint32_t events, loop_fd_fn *fn, void *user,
+                struct loop_source **ret, mvm_error **err);
 int loop_set_events(struct loop_source *s, uint32_t events, mvm_error **err);
 /* Once, @delay_ms from now; loop_set_timer() winds it up again, negative stops it. */
-int loop_add_timer(struct loop *l, int delay_ms, loop_timer_fn *fn, void *user, struct loop_source **ret,
-                   mvm_error **err);
+int loop_add_timer(struct loop *l, int delay_ms, loop_timer_fn *fn, void *user,
+                   struct loop_source **ret, mvm_error **err);
 void loop_set_timer(struct loop_source *s, int delay_ms);
 void loop_remove(struct loop_source *s); /* NULL is fine */
 

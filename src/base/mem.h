@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ownership by attribute: one owner per variable, released at the end of its scope, handed over by steal_*(). */
+/* Ownership by attribute: one owner per variable, released at the end of its scope, handed over by
+ * steal_*(). */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
 
@@ -40,25 +41,25 @@ static inline void autofclose_run(FILE **fp)
 #define mvm_autoclose __attribute__((cleanup(autoclose_run)))
 #define mvm_autofclose __attribute__((cleanup(autofclose_run)))
 /* Defines the cleanup function for mvm_auto(type): type_free(T *) must take NULL. */
-#define MVM_DEFINE_AUTO(name, free_fn)                                                            \
-    static inline void auto_##name##_run(struct name **pp)                                        \
-    {                                                                                             \
-        free_fn(*pp);                                                                             \
+#define MVM_DEFINE_AUTO(name, free_fn)                     \
+    static inline void auto_##name##_run(struct name **pp) \
+    {                                                      \
+        free_fn(*pp);                                      \
     }
 #define mvm_auto(name) __attribute__((cleanup(auto_##name##_run))) struct name *
 /* The same for a value with a deinit function. */
-#define MVM_DEFINE_AUTOVALUE(name, deinit_fn)                                                     \
-    static inline void autovalue_##name##_run(struct name *p)                                     \
-    {                                                                                             \
-        deinit_fn(p);                                                                             \
+#define MVM_DEFINE_AUTOVALUE(name, deinit_fn)                 \
+    static inline void autovalue_##name##_run(struct name *p) \
+    {                                                         \
+        deinit_fn(p);                                         \
     }
 #define mvm_autovalue(name) __attribute__((cleanup(autovalue_##name##_run))) struct name
 
-#define steal_ptr(pp)                                                                             \
-    ({                                                                                            \
-        __typeof__(*(pp)) held_ = *(pp);                                                          \
-        *(pp) = NULL;                                                                             \
-        held_;                                                                                    \
+#define steal_ptr(pp)                    \
+    ({                                   \
+        __typeof__(*(pp)) held_ = *(pp); \
+        *(pp) = NULL;                    \
+        held_;                           \
     })
 
 static inline int steal_fd(int *fd)
@@ -69,26 +70,29 @@ static inline int steal_fd(int *fd)
     return held;
 }
 
-/* A zeroed array of @n elements; NULL when out of memory or when n * size overflows. n = 0 gives a non-NULL. */
+/* A zeroed array of @n elements; NULL when out of memory or when n * size overflows. n = 0 gives a
+ * non-NULL. */
 static inline void *mem_array(size_t n, size_t size)
 {
     return calloc(n ? n : 1, size);
 }
 
-/* Grows *@pp (elements of @size) so that index @n fits; capacity doubles. 0, or -1 when out of memory. */
+/* Grows *@pp (elements of @size) so that index @n fits; capacity doubles. 0, or -1 when out of
+ * memory. */
 int mem_grow(void *pp, size_t *cap, size_t n, size_t size);
 
-/* A NULL-ended list of owned strings, in one type because argv, envp and lists of names are all of it. */
+/* A NULL-ended list of owned strings, in one type because argv, envp and lists of names are all of
+ * it. */
 struct strv {
     char **items; /* owned, NULL-ended once n > 0; NULL when empty */
     size_t n;
     size_t cap;
 };
-int strv_add(struct strv *v, const char *text);                 /* copies; 0 or MVM_E_NOMEM */
-int strv_addn(struct strv *v, const char *text, size_t len);    /* copies; 0 or MVM_E_NOMEM */
-int strv_copy(struct strv *v, const struct strv *from);         /* appends all of @from */
+int strv_add(struct strv *v, const char *text);              /* copies; 0 or MVM_E_NOMEM */
+int strv_addn(struct strv *v, const char *text, size_t len); /* copies; 0 or MVM_E_NOMEM */
+int strv_copy(struct strv *v, const struct strv *from);      /* appends all of @from */
 int strv_addf(struct strv *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void strv_deinit(struct strv *v);                               /* twice is fine */
+void strv_deinit(struct strv *v); /* twice is fine */
 MVM_DEFINE_AUTOVALUE(strv, strv_deinit)
 
 #endif

@@ -14,13 +14,15 @@
 #include <sys/types.h>
 
 int path_open_in_root(int root_fd, const char *path, int flags, int *ret_fd, mvm_error **err);
-int path_open_beneath(int dir_fd, const char *path, int flags, mode_t mode, int *ret_fd, mvm_error **err);
-/* Makes the directory @path (absolute, from the user or the environment) with its parents and opens it. New ones
- * get @mode; an existing one keeps its own. */
+int path_open_beneath(int dir_fd, const char *path, int flags, mode_t mode, int *ret_fd,
+                      mvm_error **err);
+/* Makes the directory @path (absolute, from the user or the environment) with its parents and opens
+ * it. New ones get @mode; an existing one keeps its own. */
 int path_make_dirs(const char *path, mode_t mode, int *ret_fd, mvm_error **err);
 /* Makes (unless it is there) and opens one directory below @dir_fd; @name has no slash. */
 int path_make_dir_at(int dir_fd, const char *name, mode_t mode, int *ret_fd, mvm_error **err);
-/* Removes @name below @dir_fd and all that it holds, without following links or crossing out; absent is fine. */
+/* Removes @name below @dir_fd and all that it holds, without following links or crossing out;
+ * absent is fine. */
 int path_remove_tree(int dir_fd, const char *name, mvm_error **err);
 /* "a/b" with exactly one slash; owned by the caller; NULL when out of memory. */
 char *path_join(const char *dir, const char *name);
@@ -28,7 +30,9 @@ char *path_join(const char *dir, const char *name);
 int path_of_fd(int fd, char **ret_path, mvm_error **err);
 /* One component: not empty, ".", "..", no slash, at most 255 bytes. */
 bool path_is_component(const char *name);
-/* Makes a fresh directory "<prefix>XXXXXXXX" below @dir_fd, mode 0700, and opens it. *ret_name is owned. */
-int path_make_temp_dir(int dir_fd, const char *prefix, char **ret_name, int *ret_fd, mvm_error **err);
+/* Makes a fresh directory "<prefix>XXXXXXXX" below @dir_fd, mode 0700, and opens it. *ret_name is
+ * owned. */
+int path_make_temp_dir(int dir_fd, const char *prefix, char **ret_name, int *ret_fd,
+                       mvm_error **err);
 
 #endif

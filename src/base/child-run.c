@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* child_run(): a program from start to end, with what it printed. */
+#include "base/child.h"
+
+#include "base/clock.h"
+#include "base/strbuf.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+
+/* Bytes of stderr that are kept for the message: its last lines. */
+#define RUN_STDERR_MAX 4096
+
+struct run_output {
+    int fd; /* -EBADF once at its end */
+    struct strbuf *text;
+    bool keep_tail; /* drop the oldest bytes rather than fail */
+};
+
+static void run_keep(struct run_output *o, const char *data, size_t len)
+{
+    if (!o->text)
+        return;
+    if (o->keep_tail && len > o->text->max - o->text->len) {
+        mvm_autovalue(strbuf) tail = STRBUF_INIT(o->text->max);
+        size_t keep = len >= tail.max / 2 ? 0 : tail.max / 2 - len;
+
+        keep = keep > o->text->len ? o->text->len : keep;
+        strbuf_add(&tail, o->text->data + o->text->len - keep, keep);
+        strbuf_reset(o->text);
+        strbuf_add(o->text, strbuf_str(&tail), tail.len);
+        len = len > o->text->max / 2 ? o->text->max / 2 : len;
+    }
+    strbuf_add(o->text, data, len);
+}
+
+static int run_read(struct run_output *o, mvm_error **err)
+{
+    char data[4096];
+    ssize_t n = read(o->fd, data, sizeof(data));
+
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return 0;
+    if (n < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "read a program's output");
+    if (n == 0)
+        o->fd = -EBADF;
+    else
+        run_keep(o, data, (size_t) n);
+    return o->text ? strbuf_check(o->text, "a program's output", err) : 0;
+}
+
+/* Reads both to their end. */
+static int run_collect(struct run_output *outputs, uint64_t deadline_ms, mvm_error **err)
+{
+    while (outputs[0].fd >= 0 || outputs[1].fd >= 0) {
+        struct pollfd p[2] = { { .fd = outputs[0].fd, .events = POLLIN },
+                               { .fd = outputs[1].fd, .events = POLLIN } };
+        uint64_t now = clock_now_ms();
+        int left = deadline_ms == UINT64_MAX ? -1
+                   : now >= deadline_ms      ? 0
+                                             : (int) (deadline_ms - now);
+        int n = poll(p, 2, left), r = 0;
+
+        if (n < 0 && errno != EINTR)
+            return mvm_fail(err, MVM_E_SYS, errno, "wait for a program's output");
+        if (n == 0)
+            return mvm_fail(err, MVM_E_TIMEOUT, 0, "no end in time");
+        for (int i = 0; i < 2 && n > 0 && r == 0; i++)
+            if (outputs[i].fd >= 0 && p[i].revents)
+                r = run_read(&outputs[i], err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* The last line that is not empty, cut out in place. */
+static const char *last_line(struct strbuf *sb)
+{
+    char *line;
+
+    while (sb->len > 0 && strchr("\n\r \t", sb->data[sb->len - 1]))
+        sb->data[--sb->len] = '\0';
+    if (sb->len == 0)
+        return "";
+    line = strrchr(sb->data, '\n');
+    return line ? line + 1 : sb->data;
+}
+
+static int run_status(const char *name, struct child_status status, struct strbuf *errors,
+                      mvm_error **err)
+{
+    const char *line = last_line(errors);
+
+    if (status.exited && status.code == 0)
+        return 0;
+    return mvm_fail(err, MVM_E_CHILD, 0, "%s ended with %s %d%s%s", name,
+                    status.exited ? "status" : "signal", status.code, *line ? ": " : "", line);
+}
+
+/* The two pipes of a run: read ends stay here, write ends go to the child. */
+struct run_pipes {
+    int read_fds[2];
+    int write_fds[2];
+};
+
+static void run_pipes_close(int fds[2])
+{
+    for (int i = 0; i < 2; i++)
+        if (fds[i] >= 0)
+            (void) close(steal_fd(&fds[i]));
+}
+
+static void run_pipes_deinit(struct run_pipes *p)
+{
+    run_pipes_close(p->read_fds);
+    run_pipes_close(p->write_fds);
+}
+MVM_DEFINE_AUTOVALUE(run_pipes, run_pipes_deinit)
+
+static int run_start(const struct child_spec *spec, struct run_pipes *pipes, struct child *c,
+                     mvm_error **err)
+{
+    struct child_spec with = *spec;
+    struct child_fd fds[3];
+    int pair[2], r;
+
+    if (spec->n_fds > 1 || (spec->n_fds == 1 && spec->fds[0].to != 0))
+        return mvm_fail(err, MVM_E_ARG, 0,
+                        "only descriptor 0 may be given to a program that is run for its output");
+    for (int i = 0; i < 2; i++) {
+        if (pipe2(pair, O_CLOEXEC) < 0)
+            return mvm_fail(err, MVM_E_SYS, errno, "make a pipe");
+        pipes->read_fds[i] = pair[0];
+        pipes->write_fds[i] = pair[1];
+        fds[i] = (struct child_fd){ .from = pair[1], .to = i + 1 };
+    }
+    if (spec->n_fds == 1)
+        fds[2] = spec->fds[0];
+    with.fds = fds;
+    with.n_fds = 2 + spec->n_fds;
+    r = child_spawn(&with, c, err);
+    run_pipes_close(pipes->write_fds);
+    return r;
+}
+
+int child_run(const struct child_spec *spec, int timeout_ms, size_t max, char **ret_stdout,
+              mvm_error **err)
+{
+    mvm_autovalue(child) c = CHILD_NONE;
+    mvm_autovalue(strbuf) out = STRBUF_INIT(max);
+    mvm_autovalue(strbuf) errors = STRBUF_INIT(RUN_STDERR_MAX);
+    mvm_autovalue(run_pipes) pipes = { { -EBADF, -EBADF }, { -EBADF, -EBADF } };
+    uint64_t deadline = timeout_ms < 0 ? UINT64_MAX : clock_now_ms() + (uint64_t) timeout_ms;
+    struct run_output outputs[2];
+    struct child_status status;
+    int r;
+
+    r = run_start(spec, &pipes, &c, err);
+    if (r < 0)
+        return r;
+    outputs[0] = (struct run_output){ .fd = pipes.read_fds[0], .text = ret_stdout ? &out : NULL };
+    outputs[1] = (struct run_output){ .fd = pipes.read_fds[1], .text = &errors, .keep_tail = true };
+    r = run_collect(outputs, deadline, err);
+    if (r == 0)
+        r = child_wait(&c, timeout_ms, &status, err);
+    if (r == 0)
+        r = run_status(spec->argv[0], status, &errors, err);
+    if (r < 0)
+        return mvm_context(err, r, "run %s", spec->argv[0]);
+    if (ret_stdout) {
+        *ret_stdout = strbuf_take(&out);
+        if (!*ret_stdout)
+            return mvm_fail_nomem(err);
+    }
+    return 0;
+}

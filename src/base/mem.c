@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mem.h"
+
+#include "base/error.h"
+
+#include <stdarg.h>
+
+int mem_grow(void *pp, size_t *cap, size_t n, size_t size)
+{
+    size_t want = *cap ? *cap : 8;
+    void *grown;
+
+    if (n < *cap)
+        return 0;
+    while (want <= n)
+        if (__builtin_mul_overflow(want, 2, &want))
+            return -1;
+    grown = reallocarray(*(void **) pp, want, size);
+    if (!grown)
+        return -1;
+    *(void **) pp = grown;
+    *cap = want;
+    return 0;
+}
+
+/* Takes @text over, also when it fails. */
+static int strv_take(struct strv *v, char *text)
+{
+    if (!text)
+        return MVM_E_NOMEM;
+    if (mem_grow(&v->items, &v->cap, v->n + 1, sizeof(*v->items)) < 0) {
+        free(text);
+        return MVM_E_NOMEM;
+    }
+    v->items[v->n++] = text;
+    v->items[v->n] = NULL;
+    return 0;
+}
+
+int strv_add(struct strv *v, const char *text)
+{
+    return strv_take(v, strdup(text));
+}
+
+int strv_addn(struct strv *v, const char *text, size_t len)
+{
+    return strv_take(v, strndup(text, len));
+}
+
+int strv_addf(struct strv *v, const char *fmt, ...)
+{
+    char *text = NULL;
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vasprintf(&text, fmt, ap);
+    va_end(ap);
+    return strv_take(v, n < 0 ? NULL : text);
+}
+
+int strv_copy(struct strv *v, const struct strv *from)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < from->n && r == 0; i++)
+        r = strv_add(v, from->items[i]);
+    return r;
+}
+
+void strv_deinit(struct strv *v)
+{
+    for (size_t i = 0; i < v->n; i++)
+        free(v->items[i]);
+    free(v->items);
+    *v = (struct strv){ .items = NULL };
+}

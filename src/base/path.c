@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/path.h"
+
+#include "base/mem.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+/* Tries when the kernel cannot tell whether a rename moved the path meanwhile (openat2(2), EAGAIN).
+ */
+#define PATH_OPEN_TRIES 64
+/* Names tried for a temporary folder before giving up. */
+#define PATH_TEMP_TRIES 16
+
+static int openat2_retry(int dir_fd, const char *path, const struct open_how *how)
+{
+    unsigned tries = 0;
+    int fd;
+
+    /* With ".." in the path, a rename anywhere on the system can make the kernel give up with
+     * EAGAIN. A hostile loop of renames must not keep us here for ever. */
+    do
+        fd = (int) syscall(SYS_openat2, dir_fd, path, how, sizeof(*how));
+    while (fd < 0 && (errno == EINTR || (errno == EAGAIN && ++tries < PATH_OPEN_TRIES)));
+    return fd;
+}
+
+static int open_error(const char *path, const char *where, mvm_error **err)
+{
+    int code = errno == ENOENT ? MVM_E_NOT_FOUND : MVM_E_SYS;
+
+    return mvm_fail(err, code, errno, "open '%s'%s", path, where);
+}
+
+int path_open_in_root(int root_fd, const char *path, int flags, int *ret_fd, mvm_error **err)
+{
+    const struct open_how how = { .flags = (uint64_t) (unsigned) (flags | O_CLOEXEC),
+                                  .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+    int fd = openat2_retry(root_fd, path, &how);
+
+    if (fd < 0)
+        return open_error(path, " inside the image root", err);
+    *ret_fd = fd;
+    return 0;
+}
+
+int path_open_beneath(int dir_fd, const char *path, int flags, mode_t mode, int *ret_fd,
+                      mvm_error **err)
+{
+    const struct open_how how = { .flags = (uint64_t) (unsigned) (flags | O_CLOEXEC),
+                                  .mode = flags & (O_CREAT | __O_TMPFILE) ? mode : 0,
+                                  .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
+    int fd = openat2_retry(dir_fd, path, &how);
+
+    if (fd < 0)
+        return open_error(path, "", err);
+    *ret_fd = fd;
+    return 0;
+}
+
+int path_make_dir_at(int dir_fd, const char *name, mode_t mode, int *ret_fd, mvm_error **err)
+{
+    if (mkdirat(dir_fd, name, mode) < 0 && errno != EEXIST)
+        return mvm_fail(err, MVM_E_SYS, errno, "make the folder '%s'", name);
+    return path_open_beneath(dir_fd, name, O_RDONLY | O_DIRECTORY, 0, ret_fd, err);
+}
+
+int path_make_dirs(const char *path, mode_t mode, int *ret_fd, mvm_error **err)
+{
+    mvm_autofree char *copy = strdup(path);
+    int fd;
+
+    if (!copy)
+        return mvm_fail_nomem(err);
+    if (path[0] != '/')
+        return mvm_fail(err, MVM_E_ARG, 0, "'%s' is not an absolute path", path);
+    for (char *p = copy + 1; *p; p++) {
+        if (*p != '/')
+            continue;
+        *p = '\0';
+        if (mkdir(copy, mode) < 0 && errno != EEXIST)
+            return mvm_fail(err, MVM_E_SYS, errno, "make the folder '%s'", copy);
+        *p = '/';
+    }
+    if (mkdir(copy, mode) < 0 && errno != EEXIST)
+        return mvm_fail(err, MVM_E_SYS, errno, "make the folder '%s'", copy);
+    /* The way here is the user's own (HOME, XDG_*), links in it are theirs. */
+    fd = open(copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "open the folder '%s'", path);
+    *ret_fd = fd;
+    return 0;
+}
+
+static int remove_entry(int dir_fd, const char *name, mvm_error **err);
+
+/* Empties the open directory; takes @fd over. */
+static int remove_content(int fd, mvm_error **err)
+{
+    DIR *dir = fdopendir(fd);
+    int r = 0;
+
+    if (!dir) {
+        r = mvm_fail(err, MVM_E_SYS, errno, "list a folder");
+        (void) close(fd);
+        return r;
+    }
+    while (r == 0) {
+        const struct dirent *e;
+
+        errno = 0;
+        e = readdir(dir);
+        if (!e) {
+            if (errno)
+                r = mvm_fail(err, MVM_E_SYS, errno, "list a folder");
+            break;
+        }
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            r = remove_entry(dirfd(dir), e->d_name, err);
+    }
+    (void) closedir(dir);
+    return r;
+}
+
+/* Depth is bounded by the number of descriptors that we may hold: running out of them is an error,
+ * not a crash. */
+static int remove_entry(int dir_fd, const char *name, mvm_error **err)
+{
+    const struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW,
+                                  .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
+                                             RESOLVE_NO_XDEV };
+    int fd, r;
+
+    if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
+        return 0;
+    if (errno != EISDIR && errno != EPERM)
+        return mvm_fail(err, MVM_E_SYS, errno, "remove '%s'", name);
+    fd = openat2_retry(dir_fd, name, &how);
+    if (fd < 0 && errno == EACCES && fchmodat(dir_fd, name, 0700, AT_SYMLINK_NOFOLLOW) == 0)
+        fd = openat2_retry(dir_fd, name, &how);
+    if (fd < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "remove '%s'", name);
+    /* A tree from an image may hold folders that its owner cannot write. Where we own it this lets
+     * us empty it; where not, the removal itself fails and says so. */
+    (void) fchmod(fd, 0700);
+    r = remove_content(fd, err);
+    if (r < 0)
+        return mvm_context(err, r, "%s", name);
+    if (unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        return mvm_fail(err, MVM_E_SYS, errno, "remove the folder '%s'", name);
+    return 0;
+}
+
+int path_remove_tree(int dir_fd, const char *name, mvm_error **err)
+{
+    return remove_entry(dir_fd, name, err);
+}
+
+char *path_join(const char *dir, const char *name)
+{
+    size_t len = strlen(dir);
+    char *out = NULL;
+
+    while (len > 1 && dir[len - 1] == '/')
+        len--;
+    while (*name == '/')
+        name++;
+    if (asprintf(&out, "%.*s%s%s", (int) len, dir, len == 1 && dir[0] == '/' ? "" : "/", name) < 0)
+        return NULL;
+    return out;
+}
+
+int path_of_fd(int fd, char **ret_path, mvm_error **err)
+{
+    char link[64];
+    mvm_autofree char *path = calloc(1, PATH_MAX);
+    ssize_t n;
+
+    if (!path)
+        return mvm_fail_nomem(err);
+    (void) snprintf(link, sizeof(link), "/proc/self/fd/%d",
+                    fd); /* fits: a number of at most 10 digits */
+    n = readlink(link, path, PATH_MAX - 1);
+    if (n < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "read '%s'", link);
+    *ret_path = steal_ptr(&path);
+    return 0;
+}
+
+bool path_is_component(const char *name)
+{
+    return name[0] != '\0' && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+           !strchr(name, '/') && strlen(name) <= NAME_MAX;
+}
+
+int path_make_temp_dir(int dir_fd, const char *prefix, char **ret_name, int *ret_fd,
+                       mvm_error **err)
+{
+    for (unsigned i = 0; i < PATH_TEMP_TRIES; i++) {
+        mvm_autofree char *name = NULL;
+        uint32_t noise;
+        int r;
+
+        if (getrandom(&noise, sizeof(noise), 0) != sizeof(noise))
+            return mvm_fail(err, MVM_E_SYS, errno, "get random bytes");
+        if (asprintf(&name, "%s%08x", prefix, noise) < 0)
+            return mvm_fail_nomem(err);
+        if (mkdirat(dir_fd, name, 0700) < 0) {
+            if (errno == EEXIST)
+                continue;
+            return mvm_fail(err, MVM_E_SYS, errno, "make the folder '%s'", name);
+        }
+        r = path_open_beneath(dir_fd, name, O_RDONLY | O_DIRECTORY, 0, ret_fd, err);
+        if (r < 0) {
+            (void) unlinkat(dir_fd, name, AT_REMOVEDIR);
+            return r;
+        }
+        *ret_name = steal_ptr(&name);
+        return 0;
+    }
+    return mvm_fail(err, MVM_E_EXISTS, 0, "no free name that starts with '%s'", prefix);
+}
