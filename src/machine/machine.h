@@ -40,6 +40,8 @@ struct machine_spec {
     const char *root_path;     /* read-only disk image: the guest's first disk */
     int console_fd;            /* guest console output, opened for appending; borrowed */
     int log_fd;                /* the machine's own messages; borrowed */
+    int lock_fd;               /* kept open by the machine's process, so that the VM's lock ends with it; borrowed;
+                                * negative: none */
     const struct machine_serial_port *ports;
     size_t n_ports;
 };
