@@ -8,7 +8,8 @@
 #include <curl/curl.h>
 #include <sys/socket.h>
 
-/* Bytes that may arrive while the caller is busy; one piece that the library hands over fits several times. */
+/* Bytes that may arrive while the caller is busy; one piece that the library hands over fits
+ * several times. */
 #define HTTP_BODY_MAX (1u << 20)
 #define HTTP_PIECE (128L << 10)
 #define HTTP_USER_AGENT "microvm/" MICROVM_VERSION
@@ -33,8 +34,8 @@ struct http_response {
     bool seen;       /* a byte came since the flag was last cleared */
 };
 
-int http_client_new(const struct http_limits *limits, struct image_tick *tick, struct http_client **ret,
-                    mvm_error **err)
+int http_client_new(const struct http_limits *limits, struct image_tick *tick,
+                    struct http_client **ret, mvm_error **err)
 {
     mvm_auto(http_client) c = calloc(1, sizeof(*c));
 
@@ -164,7 +165,8 @@ static int set_options(struct http_response *r, const struct http_request *rq, m
            curl_easy_setopt(e, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_BUFFERSIZE, HTTP_PIECE) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long) r->client->limits.connect_ms) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long) r->client->limits.connect_ms) ==
+               CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_ERRORBUFFER, r->error) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_socket) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
@@ -175,7 +177,9 @@ static int set_options(struct http_response *r, const struct http_request *rq, m
     /* A proxy has another loopback. */
     if (good && url_host_is_loopback(url.host))
         good = curl_easy_setopt(e, CURLOPT_NOPROXY, "*") == CURLE_OK;
-    return good ? 0 : mvm_fail(err, MVM_E_UNSUPPORTED, 0, "this libcurl lacks an option that is needed");
+    return good
+               ? 0
+               : mvm_fail(err, MVM_E_UNSUPPORTED, 0, "this libcurl lacks an option that is needed");
 }
 
 static void collect_results(struct http_client *c)
@@ -186,7 +190,8 @@ static void collect_results(struct http_client *c)
     while ((m = curl_multi_info_read(c->multi, &left)) != NULL) {
         struct http_response *r = NULL;
 
-        if (m->msg != CURLMSG_DONE || curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **) &r) != CURLE_OK)
+        if (m->msg != CURLMSG_DONE ||
+            curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **) &r) != CURLE_OK)
             continue;
         r->result = m->data.result;
         r->ended = true;
@@ -201,7 +206,8 @@ static int pump(struct http_response *r, mvm_error **err)
 
     if (r->paused && r->end == 0) {
         r->paused = false;
-        (void) curl_easy_pause(r->easy, CURLPAUSE_CONT); /* an error shows as the transfer's result */
+        (void) curl_easy_pause(r->easy,
+                               CURLPAUSE_CONT); /* an error shows as the transfer's result */
     }
     code = curl_multi_perform(r->client->multi, &running);
     collect_results(r->client);
@@ -216,7 +222,8 @@ static int transfer_result(const struct http_response *r, mvm_error **err)
 {
     if (r->result == CURLE_OK)
         return 0;
-    return mvm_fail(err, MVM_E_NET, 0, "%s", r->error[0] ? r->error : curl_easy_strerror(r->result));
+    return mvm_fail(err, MVM_E_NET, 0, "%s",
+                    r->error[0] ? r->error : curl_easy_strerror(r->result));
 }
 
 /* Pumps until @r has what is waited for; the head (@head) or a byte of the body, or has ended. */
@@ -237,7 +244,8 @@ static int wait_for(struct http_response *r, bool head, mvm_error **err)
     return res;
 }
 
-/* Failures of the connection under way; a host that is not there, or a bad certificate, stays so. */
+/* Failures of the connection under way; a host that is not there, or a bad certificate, stays so.
+ */
 static bool result_is_temporary(CURLcode code)
 {
     return code == CURLE_GOT_NOTHING || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR ||
@@ -266,7 +274,8 @@ int http_get(struct http_client *c, const struct http_request *request, struct h
     res = wait_for(r, true, err);
     if (res == 0 && !r->headers_done) {
         *ret_retryable = result_is_temporary(r->result);
-        res = r->result == CURLE_OK ? mvm_fail(err, MVM_E_NET, 0, "no answer") : transfer_result(r, err);
+        res = r->result == CURLE_OK ? mvm_fail(err, MVM_E_NET, 0, "no answer")
+                                    : transfer_result(r, err);
     }
     if (res < 0)
         return res;
@@ -337,7 +346,9 @@ int http_read_all(struct http_response *r, size_t max, char **ret, size_t *ret_l
         strbuf_add(&all, piece, (size_t) n);
         res = strbuf_check(&all, "answer", err);
         if (res < 0)
-            return res == MVM_E_LIMIT ? mvm_fail(err, MVM_E_LIMIT, 0, "more than the limit of %zu bytes", max) : res;
+            return res == MVM_E_LIMIT
+                       ? mvm_fail(err, MVM_E_LIMIT, 0, "more than the limit of %zu bytes", max)
+                       : res;
     }
     if (n < 0)
         return (int) n;

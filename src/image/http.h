@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP GET, pulled: http_get() returns when the headers are here, http_read() gives the body as fast as the caller
- * takes it, and the connection stands still while the caller is busy. One client, one thread.
+ * HTTP GET, pulled: http_get() returns when the headers are here, http_read() gives the body as
+ * fast as the caller takes it, and the connection stands still while the caller is busy. One
+ * client, one thread.
  *
- * Redirects are not followed and no credentials are added: that is the registry's business, which knows who may get
- * them.
+ * Redirects are not followed and no credentials are added: that is the registry's business, which
+ * knows who may get them.
  */
 #ifndef IMAGE_HTTP_H
 #define IMAGE_HTTP_H
@@ -13,10 +14,14 @@
 
 #include <sys/types.h>
 
-/* A connection that is not made in this time, a peer that sends no byte for so long (image.md I-88, I-89). */
+/* A connection that is not made in this time, a peer that sends no byte for so long (image.md I-88,
+ * I-89). */
 #define HTTP_CONNECT_MS 30000
 #define HTTP_STALL_MS 60000
-#define HTTP_LIMITS_DEFAULT { .connect_ms = HTTP_CONNECT_MS, .stall_ms = HTTP_STALL_MS }
+#define HTTP_LIMITS_DEFAULT                                      \
+    {                                                            \
+        .connect_ms = HTTP_CONNECT_MS, .stall_ms = HTTP_STALL_MS \
+    }
 
 struct http_limits {
     uint64_t connect_ms;
@@ -25,20 +30,21 @@ struct http_limits {
 
 struct http_client;
 /* @tick is borrowed. */
-int http_client_new(const struct http_limits *limits, struct image_tick *tick, struct http_client **ret,
-                    mvm_error **err);
+int http_client_new(const struct http_limits *limits, struct image_tick *tick,
+                    struct http_client **ret, mvm_error **err);
 void http_client_free(struct http_client *c);
 MVM_DEFINE_AUTO(http_client, http_client_free)
 
 struct http_request {
     const char *url;
-    const char *accept;   /* NULL: anything */
-    const char *token;    /* bearer token; NULL: none */
-    uint64_t range_from;  /* 0: all of it */
+    const char *accept;  /* NULL: anything */
+    const char *token;   /* bearer token; NULL: none */
+    uint64_t range_from; /* 0: all of it */
 };
 
 struct http_response;
-/* @c must outlive the response. MVM_E_NET when there is no answer; *ret_retryable tells whether another try may help.
+/* @c must outlive the response. MVM_E_NET when there is no answer; *ret_retryable tells whether
+ * another try may help.
  */
 int http_get(struct http_client *c, const struct http_request *request, struct http_response **ret,
              bool *ret_retryable, mvm_error **err);
@@ -54,6 +60,7 @@ bool http_length(struct http_response *r, uint64_t *ret);
 /* Up to @len bytes of the body, 0 at its end; MVM_E_NET when the peer broke off or stood still. */
 ssize_t http_read(struct http_response *r, void *data, size_t len, mvm_error **err);
 /* The whole body; more than @max bytes is MVM_E_LIMIT. *ret is NUL-ended. */
-int http_read_all(struct http_response *r, size_t max, char **ret, size_t *ret_len, mvm_error **err);
+int http_read_all(struct http_response *r, size_t max, char **ret, size_t *ret_len,
+                  mvm_error **err);
 
 #endif

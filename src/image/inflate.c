@@ -21,7 +21,8 @@ enum inflate_kind inflate_detect(const void *data, size_t len)
         return INFLATE_GZIP;
     if (len < 4)
         return INFLATE_PLAIN;
-    /* RFC 8878, 3.1.2: skippable frames have sixteen magic numbers, and may come first (zstd:chunked). */
+    /* RFC 8878, 3.1.2: skippable frames have sixteen magic numbers, and may come first
+     * (zstd:chunked). */
     if (memcmp(p, zstd_magic, 4) == 0 ||
         ((p[0] & 0xf0) == 0x50 && p[1] == 0x2a && p[2] == 0x4d && p[3] == 0x18))
         return INFLATE_ZSTD;
@@ -42,7 +43,8 @@ int inflate_new(enum inflate_kind kind, struct inflate **ret, mvm_error **err)
         z->zstd = ZSTD_createDCtx();
         if (!z->zstd)
             return mvm_fail_nomem(err);
-        if (ZSTD_isError(ZSTD_DCtx_setParameter(z->zstd, ZSTD_d_windowLogMax, INFLATE_ZSTD_WINDOW_LOG)))
+        if (ZSTD_isError(
+                ZSTD_DCtx_setParameter(z->zstd, ZSTD_d_windowLogMax, INFLATE_ZSTD_WINDOW_LOG)))
             return mvm_fail(err, MVM_E_UNSUPPORTED, 0, "zstd: this library knows no window limit");
     }
     *ret = steal_ptr(&z);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decompression of a layer piece by piece. What it is compressed with is told by its first bytes and never by a media
- * type. Several gzip members, several zstd frames and skippable frames are one stream; anything else behind the last
- * of them is an error.
+ * Decompression of a layer piece by piece. What it is compressed with is told by its first bytes
+ * and never by a media type. Several gzip members, several zstd frames and skippable frames are one
+ * stream; anything else behind the last of them is an error.
  */
 #ifndef IMAGE_INFLATE_H
 #define IMAGE_INFLATE_H
@@ -34,7 +34,8 @@ struct inflate_io {
 };
 
 struct inflate;
-int inflate_new(enum inflate_kind kind, struct inflate **ret, mvm_error **err); /* not for INFLATE_PLAIN */
+int inflate_new(enum inflate_kind kind, struct inflate **ret,
+                mvm_error **err); /* not for INFLATE_PLAIN */
 void inflate_free(struct inflate *z);
 MVM_DEFINE_AUTO(inflate, inflate_free)
 /* Neither consuming nor writing anything means that more input is needed. */

@@ -3,7 +3,8 @@
 
 #define KEYMAP_SLOTS_MIN 256
 
-/* The finalizer of MurmurHash3: each input bit changes each output bit with probability one half. */
+/* The finalizer of MurmurHash3: each input bit changes each output bit with probability one half.
+ */
 uint64_t keymap_mix(uint64_t key)
 {
     key ^= key >> 33;

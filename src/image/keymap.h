@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A hash table from 64-bit keys to 32-bit values, for up to millions of entries. Keys are never removed alone. */
+/* A hash table from 64-bit keys to 32-bit values, for up to millions of entries. Keys are never
+ * removed alone. */
 #ifndef IMAGE_KEYMAP_H
 #define IMAGE_KEYMAP_H
 

@@ -3,7 +3,8 @@
 
 #include "image/inflate.h"
 
-/* One read of the source, one piece of plain tar: large enough that calls cost nothing beside hashing. */
+/* One read of the source, one piece of plain tar: large enough that calls cost nothing beside
+ * hashing. */
 #define STREAM_BLOCK (256u << 10)
 
 struct layer_stream {
@@ -35,12 +36,12 @@ void layer_stream_free(struct layer_stream *s)
 
 static int fail_size(const struct layer_stream *s, uint64_t got, const char *more, mvm_error **err)
 {
-    return mvm_fail(err, MVM_E_DIGEST, 0, "%llu bytes%s, manifest says %llu", (unsigned long long) got, more,
-                    (unsigned long long) s->expect.blob->size);
+    return mvm_fail(err, MVM_E_DIGEST, 0, "%llu bytes%s, manifest says %llu",
+                    (unsigned long long) got, more, (unsigned long long) s->expect.blob->size);
 }
 
-int layer_stream_new(struct blob_reader *reader, const struct layer_expect *expect, struct layer_stream **ret,
-                     mvm_error **err)
+int layer_stream_new(struct blob_reader *reader, const struct layer_expect *expect,
+                     struct layer_stream **ret, mvm_error **err)
 {
     mvm_auto(layer_stream) s = calloc(1, sizeof(*s));
     int r;
@@ -55,10 +56,12 @@ int layer_stream_new(struct blob_reader *reader, const struct layer_expect *expe
         return mvm_fail_nomem(err);
     if (reader->has_size && reader->size != expect->blob->size)
         return fail_size(s, reader->size, "", err);
-    /* No honest compression makes a tar grow; a blob beyond the limit of its content is never worth its download. */
+    /* No honest compression makes a tar grow; a blob beyond the limit of its content is never worth
+     * its download. */
     if (expect->blob->size > LAYER_PLAIN_MAX)
         return mvm_fail(err, MVM_E_LIMIT, 0, "%llu bytes, the limit is %llu",
-                        (unsigned long long) expect->blob->size, (unsigned long long) LAYER_PLAIN_MAX);
+                        (unsigned long long) expect->blob->size,
+                        (unsigned long long) LAYER_PLAIN_MAX);
     r = digest_stream_new(expect->blob->digest.algorithm, &s->blob_hash, err);
     if (r == 0)
         r = digest_stream_new(expect->diff_id->algorithm, &s->plain_hash, err);
@@ -80,7 +83,8 @@ static int end_blob(struct layer_stream *s, mvm_error **err)
     if (r < 0)
         return r;
     if (!digest_equal(&digest, &s->expect.blob->digest))
-        return mvm_fail(err, MVM_E_DIGEST, 0, "content has the digest %s", digest_format(&digest).text);
+        return mvm_fail(err, MVM_E_DIGEST, 0, "content has the digest %s",
+                        digest_format(&digest).text);
     return 0;
 }
 
@@ -132,16 +136,20 @@ static int charge(struct layer_stream *s, size_t n, mvm_error **err)
     struct layer_budget *b = s->expect.plain;
 
     if (n > b->max - b->used)
-        return mvm_fail(err, MVM_E_LIMIT, 0, "the uncompressed image exceeds the limit of %llu bytes",
+        return mvm_fail(err, MVM_E_LIMIT, 0,
+                        "the uncompressed image exceeds the limit of %llu bytes",
                         (unsigned long long) b->max);
     b->used += n;
     return 0;
 }
 
-/* More plain bytes into *ret_data; 0 when there are none yet: more input is needed, or this was the end. */
+/* More plain bytes into *ret_data; 0 when there are none yet: more input is needed, or this was the
+ * end. */
 static ssize_t advance(struct layer_stream *s, const unsigned char **ret_data, mvm_error **err)
 {
-    struct inflate_io io = { .in = s->in + s->in_pos, .in_len = s->in_len, .out = s->out, .out_size = STREAM_BLOCK };
+    struct inflate_io io = {
+        .in = s->in + s->in_pos, .in_len = s->in_len, .out = s->out, .out_size = STREAM_BLOCK
+    };
     int r;
 
     if (!s->inflate) {
@@ -162,7 +170,8 @@ static ssize_t advance(struct layer_stream *s, const unsigned char **ret_data, m
 static int check_end(struct layer_stream *s, mvm_error **err)
 {
     if (s->inflate && (!inflate_is_complete(s->inflate) || s->in_len > 0))
-        return mvm_fail(err, MVM_E_FORMAT, 0, "%s: the data ends too early", inflate_name(s->inflate));
+        return mvm_fail(err, MVM_E_FORMAT, 0, "%s: the data ends too early",
+                        inflate_name(s->inflate));
     s->plain_ended = true;
     return 0;
 }
@@ -213,7 +222,8 @@ int layer_stream_finish(struct layer_stream *s, mvm_error **err)
     if (r < 0)
         return r;
     if (!digest_equal(&digest, s->expect.diff_id))
-        return mvm_fail(err, MVM_E_DIGEST, 0, "uncompressed content has the digest %s, image config says diffID %s",
+        return mvm_fail(err, MVM_E_DIGEST, 0,
+                        "uncompressed content has the digest %s, image config says diffID %s",
                         digest_format(&digest).text, digest_format(s->expect.diff_id).text);
     return 0;
 }

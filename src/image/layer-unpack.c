@@ -51,26 +51,30 @@ bool rootfs_unpack_keeps_owners(const struct rootfs_unpack *u)
     return u->keeps_owners;
 }
 
-static uint64_t mark_key(const struct rootfs_unpack *u, enum unpack_mark mark, uint64_t dir_ino, const char *name)
+static uint64_t mark_key(const struct rootfs_unpack *u, enum unpack_mark mark, uint64_t dir_ino,
+                         const char *name)
 {
     return keymap_hash(keymap_mix(u->seed + dir_ino) + (uint64_t) mark, name, strlen(name));
 }
 
-int unpack_mark(struct rootfs_unpack *u, enum unpack_mark mark, uint64_t dir_ino, const char *name, mvm_error **err)
+int unpack_mark(struct rootfs_unpack *u, enum unpack_mark mark, uint64_t dir_ino, const char *name,
+                mvm_error **err)
 {
     if (keymap_set(&u->marks, mark_key(u, mark, dir_ino, name), 1) < 0)
         return mvm_fail_nomem(err);
     return 0;
 }
 
-bool unpack_is_marked(const struct rootfs_unpack *u, enum unpack_mark mark, uint64_t dir_ino, const char *name)
+bool unpack_is_marked(const struct rootfs_unpack *u, enum unpack_mark mark, uint64_t dir_ino,
+                      const char *name)
 {
     uint32_t value;
 
     return keymap_get(&u->marks, mark_key(u, mark, dir_ino, name), &value);
 }
 
-int unpack_set_dir(struct rootfs_unpack *u, uint64_t ino, const struct dir_attributes *a, mvm_error **err)
+int unpack_set_dir(struct rootfs_unpack *u, uint64_t ino, const struct dir_attributes *a,
+                   mvm_error **err)
 {
     uint32_t index;
 
@@ -92,23 +96,27 @@ int unpack_remove(struct rootfs_unpack *u, int dir_fd, const char *name, mvm_err
     return path_remove_tree(dir_fd, name, err);
 }
 
-static int make_parent(void *user, const struct walk_frame *parent, const char *name, mvm_error **err)
+static int make_parent(void *user, const struct walk_frame *parent, const char *name,
+                       mvm_error **err)
 {
     struct rootfs_unpack *u = user;
     struct stat st;
 
-    if (mkdirat(parent->fd, name, 0700) < 0 || fstatat(parent->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    if (mkdirat(parent->fd, name, 0700) < 0 ||
+        fstatat(parent->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "make the directory '%.256s'", name);
     return unpack_set_dir(u, st.st_ino, &DIR_ATTRIBUTES_DEFAULT, err);
 }
 
-/* A file of a lower layer gives way to a directory of this one; within a layer that is a contradiction. */
+/* A file of a lower layer gives way to a directory of this one; within a layer that is a
+ * contradiction. */
 static int make_room(void *user, const struct walk_frame *parent, const char *name, mvm_error **err)
 {
     struct rootfs_unpack *u = user;
 
     if (unpack_is_marked(u, MARK_MADE, parent->ino, name))
-        return mvm_fail(err, MVM_E_FORMAT, 0, "its parent '%.256s' is no directory in this layer", name);
+        return mvm_fail(err, MVM_E_FORMAT, 0, "its parent '%.256s' is no directory in this layer",
+                        name);
     return unpack_remove(u, parent->fd, name, err);
 }
 
@@ -131,14 +139,16 @@ static bool is_below_whiteout(const char *parent)
     return false;
 }
 
-static int apply_entry(struct rootfs_unpack *u, struct tar_reader *tar, const struct tar_entry *e, mvm_error **err)
+static int apply_entry(struct rootfs_unpack *u, struct tar_reader *tar, const struct tar_entry *e,
+                       mvm_error **err)
 {
     mvm_autofree char *path = NULL, *parent = NULL;
     const char *name = NULL;
     int r;
 
     if (++u->entries > u->limits.entries)
-        return mvm_fail(err, MVM_E_LIMIT, 0, "more than %llu entries", (unsigned long long) u->limits.entries);
+        return mvm_fail(err, MVM_E_LIMIT, 0, "more than %llu entries",
+                        (unsigned long long) u->limits.entries);
     r = unpack_normal_name(e->name, u->limits.depth, &path, err);
     if (r == 0)
         r = unpack_split(path, &parent, &name, err);
@@ -150,8 +160,8 @@ static int apply_entry(struct rootfs_unpack *u, struct tar_reader *tar, const st
     return r < 0 ? r : unpack_entry(u, tar, e, name, err);
 }
 
-static int apply_entries(struct rootfs_unpack *u, struct layer_stream *stream, struct image_tick *tick,
-                         mvm_error **err)
+static int apply_entries(struct rootfs_unpack *u, struct layer_stream *stream,
+                         struct image_tick *tick, mvm_error **err)
 {
     mvm_auto(tar_reader) tar = NULL;
     struct tar_entry e;
@@ -170,8 +180,8 @@ static int apply_entries(struct rootfs_unpack *u, struct layer_stream *stream, s
     return r;
 }
 
-int rootfs_unpack_layer(struct rootfs_unpack *u, struct layer_stream *stream, struct image_tick *tick,
-                        mvm_error **err)
+int rootfs_unpack_layer(struct rootfs_unpack *u, struct layer_stream *stream,
+                        struct image_tick *tick, mvm_error **err)
 {
     mvm_autoerror mvm_error *why = NULL;
     int r;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An OCI layout as a source (OCI image-spec, image-layout.md): index.json, and blobs named by their digest. */
+/* An OCI layout as a source (OCI image-spec, image-layout.md): index.json, and blobs named by their
+ * digest. */
 #include "image/source.h"
 
 #include "base/file.h"
@@ -47,8 +48,8 @@ static void layout_reader_free(struct blob_reader *base)
     free(reader);
 }
 
-static int layout_open_blob(struct image_source *base, const struct oci_descriptor *d, struct blob_reader **ret,
-                            mvm_error **err)
+static int layout_open_blob(struct image_source *base, const struct oci_descriptor *d,
+                            struct blob_reader **ret, mvm_error **err)
 {
     struct layout_source *s = (struct layout_source *) base;
     const struct digest_text text = digest_format(&d->digest);
@@ -137,10 +138,11 @@ static int fail_no_tag(const struct oci_index *index, const char *tag, mvm_error
                     tags.len > 0 ? strbuf_str(&tags) : "none");
 }
 
-/* One tag may stand at several entries, one a platform; with a single one its platform is not asked for here, since
- * the config tells it anyway, with the better message. */
-static int choose_entry(const struct oci_index *index, const char *tag, const struct oci_platform *want,
-                        const struct oci_descriptor **ret, mvm_error **err)
+/* One tag may stand at several entries, one a platform; with a single one its platform is not asked
+ * for here, since the config tells it anyway, with the better message. */
+static int choose_entry(const struct oci_index *index, const char *tag,
+                        const struct oci_platform *want, const struct oci_descriptor **ret,
+                        mvm_error **err)
 {
     size_t n = 0;
 
@@ -157,8 +159,8 @@ static int choose_entry(const struct oci_index *index, const char *tag, const st
     return n == 1 ? 0 : oci_index_choose(index, tag, want, ret, err);
 }
 
-static int layout_open_name(struct image_source *base, const struct oci_platform *want, struct source_document *ret,
-                            mvm_error **err)
+static int layout_open_name(struct image_source *base, const struct oci_platform *want,
+                            struct source_document *ret, mvm_error **err)
 {
     struct layout_source *s = (struct layout_source *) base;
     mvm_autovalue(oci_document) doc = { 0 };
@@ -211,7 +213,8 @@ static int check_version(int dir_fd, mvm_error **err)
     return 0;
 }
 
-int layout_source_open(const char *path, const char *tag, struct image_source **ret, mvm_error **err)
+int layout_source_open(const char *path, const char *tag, struct image_source **ret,
+                       mvm_error **err)
 {
     mvm_auto(image_source) source = NULL;
     struct layout_source *s = calloc(1, sizeof(*s));
@@ -227,7 +230,8 @@ int layout_source_open(const char *path, const char *tag, struct image_source **
     /* The user's own path: links in it are theirs. */
     s->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (s->fd < 0)
-        return mvm_fail(err, errno == ENOENT ? MVM_E_NOT_FOUND : MVM_E_SYS, errno, "open the folder '%s'", path);
+        return mvm_fail(err, errno == ENOENT ? MVM_E_NOT_FOUND : MVM_E_SYS, errno,
+                        "open the folder '%s'", path);
     if (tag && !(s->tag = strdup(tag)))
         return mvm_fail_nomem(err);
     r = check_version(s->fd, err);

@@ -15,7 +15,8 @@
 /* "<64 hex>.json" */
 #define REF_NAME_MAX (2 * DIGEST_BYTES_MAX + 8)
 
-static int ref_file_name(const char *name, const char *platform, char out[REF_NAME_MAX], mvm_error **err)
+static int ref_file_name(const char *name, const char *platform, char out[REF_NAME_MAX],
+                         mvm_error **err)
 {
     mvm_autofree char *key = NULL;
     struct digest_text text;
@@ -63,7 +64,8 @@ static int ref_parse(const json_t *j, struct image_record *record, mvm_error **e
     return record->name && record->platform ? 0 : mvm_fail_nomem(err);
 }
 
-int store_ref_read(struct image_store *s, const char *file, struct image_record *ret, mvm_error **err)
+int store_ref_read(struct image_store *s, const char *file, struct image_record *ret,
+                   mvm_error **err)
 {
     mvm_autovalue(image_record) record = { 0 };
     mvm_autojson json_t *j = NULL;
@@ -82,7 +84,8 @@ int store_ref_read(struct image_store *s, const char *file, struct image_record 
     return 0;
 }
 
-int store_ref_get(struct image_store *s, const char *name, const char *platform, struct digest *ret, mvm_error **err)
+int store_ref_get(struct image_store *s, const char *name, const char *platform, struct digest *ret,
+                  mvm_error **err)
 {
     mvm_autovalue(image_record) record = { 0 };
     char file[REF_NAME_MAX];
@@ -96,11 +99,12 @@ int store_ref_get(struct image_store *s, const char *name, const char *platform,
     return 0;
 }
 
-int store_ref_set(struct image_store *s, const char *name, const char *platform, const struct digest *manifest,
-                  mvm_error **err)
+int store_ref_set(struct image_store *s, const char *name, const char *platform,
+                  const struct digest *manifest, mvm_error **err)
 {
-    mvm_autojson json_t *j = json_pack("{s:s, s:s, s:s, s:I}", "name", name, "platform", platform, "digest",
-                                       digest_format(manifest).text, "created", (json_int_t) time(NULL));
+    mvm_autojson json_t *j = json_pack("{s:s, s:s, s:s, s:I}", "name", name, "platform", platform,
+                                       "digest", digest_format(manifest).text, "created",
+                                       (json_int_t) time(NULL));
     mvm_autofree char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
     char file[REF_NAME_MAX];
     int r;
@@ -128,8 +132,10 @@ static void record_list_deinit(struct record_list *l)
 }
 MVM_DEFINE_AUTOVALUE(record_list, record_list_deinit)
 
-/* A name whose image is gone, or a file that is no record, is not listed: the store mends it at the next pull. */
-static int list_add(struct image_store *s, const char *file, struct record_list *list, mvm_error **err)
+/* A name whose image is gone, or a file that is no record, is not listed: the store mends it at the
+ * next pull. */
+static int list_add(struct image_store *s, const char *file, struct record_list *list,
+                    mvm_error **err)
 {
     mvm_autovalue(image_record) record = { 0 };
     mvm_auto(image) image = NULL;

@@ -7,7 +7,8 @@
 #include <fcntl.h>
 #include <limits.h>
 
-static const char *const other_transports[] = { "oci-archive:", "docker-archive:", "docker-daemon:" };
+static const char *const other_transports[] = { "oci-archive:", "docker-archive:",
+                                                "docker-daemon:" };
 
 void image_name_deinit(struct image_name *name)
 {
@@ -18,8 +19,8 @@ void image_name_deinit(struct image_name *name)
     *name = (struct image_name){ 0 };
 }
 
-/* The folder's own path where there is one, so that two ways to it are one image; else the text made absolute, so that
- * what the store remembers of a folder that is gone can still be named. */
+/* The folder's own path where there is one, so that two ways to it are one image; else the text
+ * made absolute, so that what the store remembers of a folder that is gone can still be named. */
 static int layout_path(const char *dir, char **ret, mvm_error **err)
 {
     mvm_autoclose int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -56,7 +57,8 @@ static int parse_layout(const char *text, struct image_name *name, mvm_error **e
     r = layout_path(dir, &name->path, err);
     if (r < 0)
         return r;
-    if (asprintf(&name->qualified, "oci:%s%s%s", name->path, name->tag ? ":" : "", name->tag ? name->tag : "") < 0) {
+    if (asprintf(&name->qualified, "oci:%s%s%s", name->path, name->tag ? ":" : "",
+                 name->tag ? name->tag : "") < 0) {
         name->qualified = NULL;
         return mvm_fail_nomem(err);
     }
@@ -69,7 +71,8 @@ static int parse_any(const char *text, struct image_name *name, mvm_error **err)
 
     for (size_t i = 0; i < ARRAY_SIZE(other_transports); i++)
         if (scan_has_prefix(text, other_transports[i]))
-            return mvm_fail(err, MVM_E_UNSUPPORTED, 0, "the transport '%s' is not available in this release",
+            return mvm_fail(err, MVM_E_UNSUPPORTED, 0,
+                            "the transport '%s' is not available in this release",
                             other_transports[i]);
     if (scan_has_prefix(text, "oci:")) {
         name->is_layout = true;

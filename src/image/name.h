@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a user types to name an image: a reference, or a transport that the containers tools know, "oci:DIR[:TAG]". */
+/* What a user types to name an image: a reference, or a transport that the containers tools know,
+ * "oci:DIR[:TAG]". */
 #ifndef IMAGE_NAME_H
 #define IMAGE_NAME_H
 
@@ -10,7 +11,7 @@ struct image_name {
     struct oci_reference ref; /* unless is_layout */
     char *path;               /* owned: of the layout, absolute */
     char *tag;                /* owned: in the layout; NULL: none given */
-    char *qualified;          /* owned: the same for all spellings of one image; what the store remembers */
+    char *qualified; /* owned: the same for all spellings of one image; what the store remembers */
 };
 
 /* @name must be zeroed or deinitialised. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a manifest to an image in the store. All of it happens in one temporary folder that goes with any failure. */
+/* From a manifest to an image in the store. All of it happens in one temporary folder that goes
+ * with any failure. */
 #include "image/pull-internal.h"
 
 #include "base/file.h"
@@ -9,7 +10,8 @@
 #define TREE_NAME "root"
 
 /* Fetches the config into the temporary folder. */
-static int fetch_config(struct pull *p, const struct store_temp *temp, struct oci_config *config, mvm_error **err)
+static int fetch_config(struct pull *p, const struct store_temp *temp, struct oci_config *config,
+                        mvm_error **err)
 {
     const struct oci_manifest *m = &p->found.doc.manifest;
     mvm_auto(blob_reader) reader = NULL;
@@ -25,7 +27,8 @@ static int fetch_config(struct pull *p, const struct store_temp *temp, struct oc
     if (r == 0)
         r = pull_check_platform(p, config, err);
     if (r == 0 && config->n_diff_ids != m->n_layers)
-        r = mvm_fail(err, MVM_E_FORMAT, 0, "the manifest has %zu layers, the image config %zu diffIDs", m->n_layers,
+        r = mvm_fail(err, MVM_E_FORMAT, 0,
+                     "the manifest has %zu layers, the image config %zu diffIDs", m->n_layers,
                      config->n_diff_ids);
     return r < 0 ? r : file_write(temp->fd, STORE_CONFIG, text, len, 0600, err);
 }
@@ -38,7 +41,9 @@ struct layering {
 static int apply_layer(struct pull *p, struct layering *l, const struct oci_descriptor *blob,
                        const struct digest *diff_id, mvm_error **err)
 {
-    const struct layer_expect expect = { .blob = blob, .diff_id = diff_id, .plain = &l->plain, .tick = &p->tick };
+    const struct layer_expect expect = {
+        .blob = blob, .diff_id = diff_id, .plain = &l->plain, .tick = &p->tick
+    };
     mvm_auto(blob_reader) reader = NULL;
     mvm_auto(layer_stream) stream = NULL;
     int r = p->source->open_blob(p->source, blob, &reader, err);
@@ -50,8 +55,8 @@ static int apply_layer(struct pull *p, struct layering *l, const struct oci_desc
     return r;
 }
 
-static int apply_layers(struct pull *p, struct rootfs_unpack *unpack, const struct oci_config *config,
-                        mvm_error **err)
+static int apply_layers(struct pull *p, struct rootfs_unpack *unpack,
+                        const struct oci_config *config, mvm_error **err)
 {
     const struct oci_manifest *m = &p->found.doc.manifest;
     struct layering l = { .unpack = unpack, .plain = { .max = LAYER_PLAIN_MAX } };
@@ -77,7 +82,8 @@ static int apply_layers(struct pull *p, struct rootfs_unpack *unpack, const stru
     return 0;
 }
 
-static int make_rootfs(struct pull *p, const struct store_temp *temp, bool keeps_owners, mvm_error **err)
+static int make_rootfs(struct pull *p, const struct store_temp *temp, bool keeps_owners,
+                       mvm_error **err)
 {
     const struct rootfs_image_spec spec = { .dir_fd = temp->fd,
                                             .directory = TREE_NAME,

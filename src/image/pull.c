@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A pull: the store is asked first where the policy allows it, then the source, which says what the name means now; an
- * image that the store has under that digest is not fetched again.
+ * A pull: the store is asked first where the policy allows it, then the source, which says what the
+ * name means now; an image that the store has under that digest is not fetched again.
  */
 #include "image/pull-internal.h"
 
@@ -13,7 +13,8 @@ static void pull_deinit(struct pull *p)
 }
 MVM_DEFINE_AUTOVALUE(pull, pull_deinit)
 
-/* A digest always means the same. A layout is near and quickly read, so that one that was made anew is seen. */
+/* A digest always means the same. A layout is near and quickly read, so that one that was made anew
+ * is seen. */
 static bool may_use_store(const struct pull *p)
 {
     if (p->options->policy == IMAGE_PULL_NEVER)
@@ -34,12 +35,14 @@ static int find_in_store(struct pull *p, struct image **ret, mvm_error **err)
 
 int pull_check_platform(const struct pull *p, const struct oci_config *config, mvm_error **err)
 {
-    if (strcmp(config->os, p->want.os) == 0 && strcmp(config->architecture, p->want.architecture) == 0)
+    if (strcmp(config->os, p->want.os) == 0 &&
+        strcmp(config->architecture, p->want.architecture) == 0)
         return 0;
     if (!config->os[0] || !config->architecture[0])
-        return mvm_fail(err, MVM_E_FORMAT, 0, "image config: names no platform, wanted is %s", p->platform.text);
-    return mvm_fail(err, MVM_E_UNSUPPORTED, 0, "the image is for %.32s/%.32s, wanted is %s", config->os,
-                    config->architecture, p->platform.text);
+        return mvm_fail(err, MVM_E_FORMAT, 0, "image config: names no platform, wanted is %s",
+                        p->platform.text);
+    return mvm_fail(err, MVM_E_UNSUPPORTED, 0, "the image is for %.32s/%.32s, wanted is %s",
+                    config->os, config->architecture, p->platform.text);
 }
 
 static int open_source(struct pull *p, mvm_error **err)
@@ -103,11 +106,13 @@ static int pull_run(struct pull *p, struct image **ret, mvm_error **err)
         }
     }
     if (p->options->policy == IMAGE_PULL_NEVER)
-        return mvm_fail(err, MVM_E_NOT_FOUND, 0, "not in the image store, and pulling is forbidden");
+        return mvm_fail(err, MVM_E_NOT_FOUND, 0,
+                        "not in the image store, and pulling is forbidden");
     return pull_from_source(p, ret, err);
 }
 
-/* Without a wish the host's variant only guides the choice: the name of the platform stays "linux/amd64". */
+/* Without a wish the host's variant only guides the choice: the name of the platform stays
+ * "linux/amd64". */
 static int pull_init(struct pull *p, const char *name, mvm_error **err)
 {
     struct oci_platform named;
@@ -125,12 +130,13 @@ static int pull_init(struct pull *p, const char *name, mvm_error **err)
     }
     p->platform = oci_platform_format(&named);
     p->tick = (struct image_tick){ .fn = p->options->progress, .user = p->options->progress_user };
-    p->tick.now = (struct image_progress){ .phase = IMAGE_PHASE_RESOLVE, .name = p->name.qualified };
+    p->tick.now = (struct image_progress){ .phase = IMAGE_PHASE_RESOLVE,
+                                           .name = p->name.qualified };
     return 0;
 }
 
-int image_pull(struct image_store *store, const char *name, const struct image_pull_options *options,
-               struct image **ret, mvm_error **err)
+int image_pull(struct image_store *store, const char *name,
+               const struct image_pull_options *options, struct image **ret, mvm_error **err)
 {
     mvm_autovalue(pull) p = { .store = store, .options = options };
     int r = pull_init(&p, name, err);

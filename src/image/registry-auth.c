@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Anonymous bearer tokens (the Docker token protocol): the registry names a realm, which gives a token for a while. */
+/* Anonymous bearer tokens (the Docker token protocol): the registry names a realm, which gives a
+ * token for a while. */
 #include "base/clock.h"
 #include "base/json.h"
 #include "image/registry-internal.h"
@@ -21,7 +22,8 @@ int registry_read_challenge(struct registry *g, struct http_response *response, 
         int r;
 
         if (!header)
-            return mvm_fail(err, MVM_E_AUTH, 0, "the registry wants an authentication that is not known here");
+            return mvm_fail(err, MVM_E_AUTH, 0,
+                            "the registry wants an authentication that is not known here");
         r = challenge_parse(header, &c, err);
         if (r < 0)
             return r;
@@ -74,13 +76,15 @@ static int token_url(const struct registry *g, char **ret, mvm_error **err)
     char *text = NULL;
     bool good = u && scope && curl_url_set(u, CURLUPART_URL, g->challenge.realm, 0) == CURLUE_OK &&
                 (!g->challenge.service || add_query(u, "service", g->challenge.service)) &&
-                add_query(u, "scope", scope) && curl_url_get(u, CURLUPART_URL, &text, 0) == CURLUE_OK;
+                add_query(u, "scope", scope) &&
+                curl_url_get(u, CURLUPART_URL, &text, 0) == CURLUE_OK;
     char *copy = good ? strdup(text) : NULL;
 
     curl_free(text);
     curl_url_cleanup(u);
     if (!copy)
-        return mvm_fail(err, MVM_E_FORMAT, 0, "the realm '%.256s' is not a URL", g->challenge.realm);
+        return mvm_fail(err, MVM_E_FORMAT, 0, "the realm '%.256s' is not a URL",
+                        g->challenge.realm);
     *ret = copy;
     return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A blob of a registry as a reader. A body that breaks off is taken up again where it ended (image.md I-92). */
+/* A blob of a registry as a reader. A body that breaks off is taken up again where it ended
+ * (image.md I-92). */
 #include "image/registry-internal.h"
 
 /* Times that a body may be taken up again without a single byte more. */
@@ -10,7 +11,7 @@
 
 struct registry_reader {
     struct blob_reader base;
-    struct registry *registry; /* borrowed */
+    struct registry *registry;      /* borrowed */
     struct http_response *response; /* owned */
     char *path;                     /* owned */
     uint64_t wanted;                /* bytes that the descriptor promises */
@@ -95,8 +96,8 @@ static void blob_free(struct blob_reader *base)
     free(b);
 }
 
-int registry_open_blob(struct image_source *base, const struct oci_descriptor *d, struct blob_reader **ret,
-                       mvm_error **err)
+int registry_open_blob(struct image_source *base, const struct oci_descriptor *d,
+                       struct blob_reader **ret, mvm_error **err)
 {
     const struct registry_request rq = { .with_token = true, .tries = 3 };
     struct registry *g = (struct registry *) base;
@@ -110,7 +111,8 @@ int registry_open_blob(struct image_source *base, const struct oci_descriptor *d
     reader = &b->base;
     b->registry = g;
     b->wanted = d->size;
-    if (asprintf(&b->path, "/v2/%s/blobs/%s", g->ref->repository, digest_format(&d->digest).text) < 0) {
+    if (asprintf(&b->path, "/v2/%s/blobs/%s", g->ref->repository, digest_format(&d->digest).text) <
+        0) {
         b->path = NULL;
         return mvm_fail_nomem(err);
     }

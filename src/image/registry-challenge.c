@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A header is a list of words, each either a scheme ("Bearer") or a parameter (name=value, name="quoted \" value") of
- * the scheme before it; blanks and commas stand between them.
+ * A header is a list of words, each either a scheme ("Bearer") or a parameter (name=value,
+ * name="quoted \" value") of the scheme before it; blanks and commas stand between them.
  */
 #include "image/registry-challenge.h"
 
 #include "base/strbuf.h"
 
+#include <stdbool.h>
 #include <strings.h>
 
 /* Of one value; a realm is a URL, a scope a list of repositories. */
@@ -52,7 +53,8 @@ static void keep(char **slot, char **value)
         *slot = steal_ptr(value);
 }
 
-static int take_parameter(const char *name, size_t n, const char **at, struct challenge *c, mvm_error **err)
+static int take_parameter(const char *name, size_t n, const char **at, struct challenge *c,
+                          mvm_error **err)
 {
     mvm_autofree char *value = NULL;
     int r = take_value(at, &value, err);

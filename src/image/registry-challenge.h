@@ -13,12 +13,12 @@ enum challenge_scheme {
 };
 struct challenge {
     enum challenge_scheme scheme;
-    char *realm;   /* owned; NULL: unset; so are the others */
+    char *realm; /* owned; NULL: unset; so are the others */
     char *service;
     char *scope;
 };
-/* The first basic or bearer challenge in one header, which may hold several; CHALLENGE_NONE when it has neither. @c must
- * be zeroed or deinitialised. */
+/* The first basic or bearer challenge in one header, which may hold several; CHALLENGE_NONE when it
+ * has neither. @c must be zeroed or deinitialised. */
 int challenge_parse(const char *header, struct challenge *c, mvm_error **err);
 void challenge_deinit(struct challenge *c);
 MVM_DEFINE_AUTOVALUE(challenge, challenge_deinit)

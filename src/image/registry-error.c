@@ -13,11 +13,16 @@ static const struct {
     const char *text;
     int code;
 } statuses[] = {
-    { 400, " bad request", MVM_E_NET },     { 401, " unauthorized", MVM_E_AUTH },
-    { 403, " forbidden", MVM_E_AUTH },      { 404, " not found", MVM_E_NOT_FOUND },
-    { 410, " gone", MVM_E_NOT_FOUND },      { 429, " too many requests", MVM_E_NET },
-    { 500, " internal server error", MVM_E_NET }, { 502, " bad gateway", MVM_E_NET },
-    { 503, " service unavailable", MVM_E_NET },   { 504, " gateway timeout", MVM_E_NET },
+    { 400, " bad request", MVM_E_NET },
+    { 401, " unauthorized", MVM_E_AUTH },
+    { 403, " forbidden", MVM_E_AUTH },
+    { 404, " not found", MVM_E_NOT_FOUND },
+    { 410, " gone", MVM_E_NOT_FOUND },
+    { 429, " too many requests", MVM_E_NET },
+    { 500, " internal server error", MVM_E_NET },
+    { 502, " bad gateway", MVM_E_NET },
+    { 503, " service unavailable", MVM_E_NET },
+    { 504, " gateway timeout", MVM_E_NET },
 };
 
 /* ": CODE: message" of each error in the list; nothing where the body is no such list. */
@@ -27,7 +32,8 @@ static void describe(const char *body, size_t len, struct strbuf *out)
     json_t *list = NULL, *item;
     size_t i;
 
-    if (json_parse(body, len, "error", &root, NULL) < 0 || json_get_array(root, "errors", &list, NULL) < 0)
+    if (json_parse(body, len, "error", &root, NULL) < 0 ||
+        json_get_array(root, "errors", &list, NULL) < 0)
         return;
     json_array_foreach(list, i, item)
     {
@@ -58,5 +64,6 @@ int registry_fail(struct http_response *r, const char *url, mvm_error **err)
     /* A body that is too long or breaks off only takes the reason away. */
     if (http_read_all(r, ERROR_BODY_MAX, &body, &len, NULL) == 0)
         describe(body, len, &reason);
-    return mvm_fail(err, code, 0, "GET %s: %ld%s%s", shown ? shown : "", status, text, strbuf_str(&reason));
+    return mvm_fail(err, code, 0, "GET %s: %ld%s%s", shown ? shown : "", status, text,
+                    strbuf_str(&reason));
 }

@@ -33,11 +33,12 @@ struct registry_request {
 };
 
 /* registry-request.c: GET of @url with retries and redirects; any status is an answer. */
-int registry_send(struct registry *g, const char *url, const struct registry_request *rq, struct http_response **ret,
-                  mvm_error **err);
-/* May the registry send us to @to? To itself always; elsewhere only by https (unless it has only http itself) and not to
- * a literal internal address. */
-int registry_check_target(const struct registry *g, const char *to, const char *what, mvm_error **err);
+int registry_send(struct registry *g, const char *url, const struct registry_request *rq,
+                  struct http_response **ret, mvm_error **err);
+/* May the registry send us to @to? To itself always; elsewhere only by https (unless it has only
+ * http itself) and not to a literal internal address. */
+int registry_check_target(const struct registry *g, const char *to, const char *what,
+                          mvm_error **err);
 
 /* registry-auth.c: reads the challenges of a 401. */
 int registry_read_challenge(struct registry *g, struct http_response *r, mvm_error **err);
@@ -48,10 +49,10 @@ int registry_ensure_token(struct registry *g, mvm_error **err);
 int registry_fail(struct http_response *r, const char *url, mvm_error **err);
 
 /* registry.c: GET of @path with the registry's own authentication; 200 or 206, else an error. */
-int registry_get(struct registry *g, const char *path, const struct registry_request *rq, struct http_response **ret,
-                 mvm_error **err);
+int registry_get(struct registry *g, const char *path, const struct registry_request *rq,
+                 struct http_response **ret, mvm_error **err);
 /* registry-blob.c */
-int registry_open_blob(struct image_source *base, const struct oci_descriptor *d, struct blob_reader **ret,
-                       mvm_error **err);
+int registry_open_blob(struct image_source *base, const struct oci_descriptor *d,
+                       struct blob_reader **ret, mvm_error **err);
 
 #endif

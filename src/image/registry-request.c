@@ -39,7 +39,8 @@ static uint64_t retry_after_ms(const char *value)
 static uint64_t wait_before(unsigned try, struct http_response *r)
 {
     const char *after = r && http_status(r) == 429 ? http_header(r, "Retry-After", 0) : NULL;
-    uint64_t base = retry_waits_ms[try < ARRAY_SIZE(retry_waits_ms) ? try : ARRAY_SIZE(retry_waits_ms) - 1];
+    uint64_t base =
+        retry_waits_ms[try < ARRAY_SIZE(retry_waits_ms) ? try : ARRAY_SIZE(retry_waits_ms) - 1];
     struct timespec now;
 
     if (after)
@@ -71,7 +72,8 @@ static int send_with_retries(struct registry *g, const struct http_request *requ
     }
 }
 
-int registry_check_target(const struct registry *g, const char *to, const char *what, mvm_error **err)
+int registry_check_target(const struct registry *g, const char *to, const char *what,
+                          mvm_error **err)
 {
     mvm_autovalue(url) url = { 0 };
     int r = url_parse(to, &url, err);
@@ -79,9 +81,11 @@ int registry_check_target(const struct registry *g, const char *to, const char *
     if (r < 0)
         return mvm_context(err, r, "%s", what);
     if (!url.https && g->url.https)
-        return mvm_fail(err, MVM_E_NET, 0, "%s: http on '%s', though the registry has https", what, url.host);
+        return mvm_fail(err, MVM_E_NET, 0, "%s: http on '%s', though the registry has https", what,
+                        url.host);
     if (url_host_is_internal(url.host) && !url_same_host(&url, &g->url))
-        return mvm_fail(err, MVM_E_NET, 0, "%s: the registry has no business to send us to the internal address '%s'",
+        return mvm_fail(err, MVM_E_NET, 0,
+                        "%s: the registry has no business to send us to the internal address '%s'",
                         what, url.host);
     return 0;
 }
@@ -96,7 +100,8 @@ static bool may_have_token(const struct registry *g, const char *url)
 {
     mvm_autovalue(url) to = { 0 };
 
-    return url_parse(url, &to, NULL) == 0 && url_same_host(&to, &g->url) && to.https == g->url.https;
+    return url_parse(url, &to, NULL) == 0 && url_same_host(&to, &g->url) &&
+           to.https == g->url.https;
 }
 
 static int send_once(struct registry *g, const char *url, const struct registry_request *rq,
@@ -105,7 +110,9 @@ static int send_once(struct registry *g, const char *url, const struct registry_
     const struct http_request request = { .url = url,
                                           .accept = rq->accept,
                                           .range_from = rq->range_from,
-                                          .token = rq->with_token && may_have_token(g, url) ? g->token : NULL };
+                                          .token = rq->with_token && may_have_token(g, url)
+                                                       ? g->token
+                                                       : NULL };
     int r = send_with_retries(g, &request, rq->tries, ret, err);
 
     if (r < 0) {
@@ -116,8 +123,8 @@ static int send_once(struct registry *g, const char *url, const struct registry_
     return 0;
 }
 
-int registry_send(struct registry *g, const char *url, const struct registry_request *rq, struct http_response **ret,
-                  mvm_error **err)
+int registry_send(struct registry *g, const char *url, const struct registry_request *rq,
+                  struct http_response **ret, mvm_error **err)
 {
     mvm_autofree char *at = strdup(url);
 

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A registry as a source (OCI distribution-spec, Pull). The first request finds out how it is reached and what it asks
- * for: https everywhere, and http only on loopback hosts, where https is tried first.
+ * A registry as a source (OCI distribution-spec, Pull). The first request finds out how it is
+ * reached and what it asks for: https everywhere, and http only on loopback hosts, where https is
+ * tried first.
  */
 #include "image/registry-internal.h"
 
 /* Most bytes of one warning (distribution-spec, Warnings). */
 #define WARNING_MAX 4096
 
-static int ping(struct registry *g, const char *scheme, unsigned tries, struct http_response **ret, mvm_error **err)
+static int ping(struct registry *g, const char *scheme, unsigned tries, struct http_response **ret,
+                mvm_error **err)
 {
     const struct registry_request rq = { .tries = tries };
     mvm_autofree char *url = NULL;
@@ -102,8 +104,8 @@ static int send_authorized(struct registry *g, const char *url, const struct reg
     }
 }
 
-int registry_get(struct registry *g, const char *path, const struct registry_request *rq, struct http_response **ret,
-                 mvm_error **err)
+int registry_get(struct registry *g, const char *path, const struct registry_request *rq,
+                 struct http_response **ret, mvm_error **err)
 {
     mvm_auto(http_response) response = NULL;
     mvm_autofree char *url = NULL;
@@ -135,9 +137,12 @@ static void show_warnings(struct registry *g, struct http_response *response)
             log_warning(g->log, "registry", "%s: %.*s", g->ref->registry, WARNING_MAX, text);
 }
 
-static int read_document(struct registry *g, const char *path, struct source_document *ret, mvm_error **err)
+static int read_document(struct registry *g, const char *path, struct source_document *ret,
+                         mvm_error **err)
 {
-    const struct registry_request rq = { .accept = OCI_ACCEPT_MANIFEST, .with_token = true, .tries = 3 };
+    const struct registry_request rq = { .accept = OCI_ACCEPT_MANIFEST,
+                                         .with_token = true,
+                                         .tries = 3 };
     mvm_auto(http_response) response = NULL;
     mvm_autovalue(source_document) doc = { 0 };
     const char *type;
@@ -160,14 +165,15 @@ static int read_document(struct registry *g, const char *path, struct source_doc
     return 0;
 }
 
-static int check_digest(const struct source_document *doc, const struct digest *want, mvm_error **err)
+static int check_digest(const struct source_document *doc, const struct digest *want,
+                        mvm_error **err)
 {
     struct digest digest;
     int r = digest_of(want->algorithm, doc->text, doc->len, &digest, err);
 
     if (r == 0 && !digest_equal(&digest, want))
-        r = mvm_fail(err, MVM_E_DIGEST, 0, "manifest %s: content has the digest %s", digest_format(want).text,
-                     digest_format(&digest).text);
+        r = mvm_fail(err, MVM_E_DIGEST, 0, "manifest %s: content has the digest %s",
+                     digest_format(want).text, digest_format(&digest).text);
     return r;
 }
 
@@ -180,12 +186,13 @@ static int manifest_path(const struct registry *g, const char *what, char **ret,
     return 0;
 }
 
-static int registry_open_name(struct image_source *base, const struct oci_platform *want, struct source_document *ret,
-                              mvm_error **err)
+static int registry_open_name(struct image_source *base, const struct oci_platform *want,
+                              struct source_document *ret, mvm_error **err)
 {
     struct registry *g = (struct registry *) base;
     const struct oci_reference *ref = g->ref;
-    const struct digest_text digest = ref->has_digest ? digest_format(&ref->digest) : (struct digest_text){ "" };
+    const struct digest_text digest = ref->has_digest ? digest_format(&ref->digest)
+                                                      : (struct digest_text){ "" };
     mvm_autovalue(source_document) doc = { 0 };
     mvm_autofree char *path = NULL;
     int r = manifest_path(g, ref->has_digest ? digest.text : ref->tag, &path, err);
@@ -202,8 +209,8 @@ static int registry_open_name(struct image_source *base, const struct oci_platfo
     return 0;
 }
 
-/* The type that a verified descriptor gives beats the one of the answer (OCI image-spec, media-types.md, Media Type
- * Conflicts). */
+/* The type that a verified descriptor gives beats the one of the answer (OCI image-spec,
+ * media-types.md, Media Type Conflicts). */
 static int registry_open_manifest(struct image_source *base, const struct oci_descriptor *d,
                                   struct source_document *ret, mvm_error **err)
 {
@@ -216,8 +223,8 @@ static int registry_open_manifest(struct image_source *base, const struct oci_de
     if (r == 0)
         r = read_document(g, path, &doc, err);
     if (r == 0 && doc.len != d->size)
-        r = mvm_fail(err, MVM_E_DIGEST, 0, "manifest %s: %zu bytes, index says %llu", digest.text, doc.len,
-                     (unsigned long long) d->size);
+        r = mvm_fail(err, MVM_E_DIGEST, 0, "manifest %s: %zu bytes, index says %llu", digest.text,
+                     doc.len, (unsigned long long) d->size);
     if (r == 0)
         r = check_digest(&doc, &d->digest, err);
     if (r < 0)
@@ -243,8 +250,8 @@ static void registry_free(struct image_source *base)
     free(g);
 }
 
-int registry_source_open(const struct oci_reference *ref, struct image_tick *tick, const struct log *log,
-                         struct image_source **ret, mvm_error **err)
+int registry_source_open(const struct oci_reference *ref, struct image_tick *tick,
+                         const struct log *log, struct image_source **ret, mvm_error **err)
 {
     const struct http_limits limits = HTTP_LIMITS_DEFAULT;
     mvm_auto(image_source) source = NULL;

@@ -8,8 +8,8 @@ void resolved_deinit(struct resolved *r)
     *r = (struct resolved){ 0 };
 }
 
-/* The digests of the indexes on the way: content that is named by its hash cannot hold itself, but a source that lies
- * can say so. */
+/* The digests of the indexes on the way: content that is named by its hash cannot hold itself, but
+ * a source that lies can say so. */
 struct trail {
     struct digest seen[RESOLVE_LEVELS_MAX + 1];
     size_t n;
@@ -19,16 +19,18 @@ static int trail_add(struct trail *t, const struct digest *d, mvm_error **err)
 {
     for (size_t i = 0; i < t->n; i++)
         if (digest_equal(&t->seen[i], d))
-            return mvm_fail(err, MVM_E_FORMAT, 0, "the index %s leads to itself", digest_format(d).text);
+            return mvm_fail(err, MVM_E_FORMAT, 0, "the index %s leads to itself",
+                            digest_format(d).text);
     if (t->n == RESOLVE_LEVELS_MAX)
-        return mvm_fail(err, MVM_E_LIMIT, 0, "more than %d indexes inside each other", RESOLVE_LEVELS_MAX);
+        return mvm_fail(err, MVM_E_LIMIT, 0, "more than %d indexes inside each other",
+                        RESOLVE_LEVELS_MAX);
     t->seen[t->n++] = *d;
     return 0;
 }
 
 /* Replaces the index in @doc by the document that its best entry points at. */
-static int descend(struct image_source *source, const struct oci_platform *want, struct oci_document *doc,
-                   struct source_document *text, mvm_error **err)
+static int descend(struct image_source *source, const struct oci_platform *want,
+                   struct oci_document *doc, struct source_document *text, mvm_error **err)
 {
     mvm_autovalue(source_document) next = { 0 };
     const struct oci_descriptor *d = NULL;
@@ -45,8 +47,8 @@ static int descend(struct image_source *source, const struct oci_platform *want,
     return oci_document_parse(text->text, text->len, text->media_type, doc, err);
 }
 
-int resolve_manifest(struct image_source *source, const struct oci_platform *want, struct resolved *ret,
-                     mvm_error **err)
+int resolve_manifest(struct image_source *source, const struct oci_platform *want,
+                     struct resolved *ret, mvm_error **err)
 {
     mvm_autovalue(source_document) text = { 0 };
     mvm_autovalue(oci_document) doc = { 0 };
@@ -69,7 +71,9 @@ int resolve_manifest(struct image_source *source, const struct oci_platform *wan
         r = oci_manifest_check_image(&doc.manifest, err);
     if (r < 0)
         return r;
-    *ret = (struct resolved){ .text = steal_ptr(&text.text), .len = text.len, .digest = digest, .doc = doc };
+    *ret = (struct resolved){
+        .text = steal_ptr(&text.text), .len = text.len, .digest = digest, .doc = doc
+    };
     doc = (struct oci_document){ 0 };
     return 0;
 }

@@ -15,8 +15,8 @@ struct resolved {
     struct oci_document doc; /* a manifest that is a runnable image */
 };
 /* @ret must be zeroed or deinitialised. */
-int resolve_manifest(struct image_source *source, const struct oci_platform *want, struct resolved *ret,
-                     mvm_error **err);
+int resolve_manifest(struct image_source *source, const struct oci_platform *want,
+                     struct resolved *ret, mvm_error **err);
 void resolved_deinit(struct resolved *r);
 MVM_DEFINE_AUTOVALUE(resolved, resolved_deinit)
 

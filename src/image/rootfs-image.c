@@ -17,8 +17,8 @@
 /* Of what mkfs.erofs prints, the end that is looked at for a reason. */
 #define MKFS_OUTPUT_MAX 4096
 
-/* The EROFS superblock (linux/fs/erofs/erofs_fs.h): 1024 bytes into the image, and checked by a CRC-32C over the rest
- * of its block, in which the checksum itself is 0. */
+/* The EROFS superblock (linux/fs/erofs/erofs_fs.h): 1024 bytes into the image, and checked by a
+ * CRC-32C over the rest of its block, in which the checksum itself is 0. */
 #define SUPER_OFFSET 1024
 #define SUPER_SPAN (4096 - SUPER_OFFSET)
 #define SUPER_MAGIC 0xe0f5e1e2u
@@ -68,15 +68,16 @@ static int write_proc(const char *path, const char *text)
     return good ? 0 : -1;
 }
 
-/* In the child. A host that forbids user namespaces leaves mkfs.erofs without one: it then reports the files that it
- * cannot read, if there are any. */
+/* In the child. A host that forbids user namespaces leaves mkfs.erofs without one: it then reports
+ * the files that it cannot read, if there are any. */
 static int enter_userns(void *user)
 {
     const struct userns_maps *maps = user;
 
     if (!maps->wanted || unshare(CLONE_NEWUSER) < 0)
         return 0;
-    if (write_proc("/proc/self/setgroups", "deny") < 0 || write_proc("/proc/self/uid_map", maps->uid_map) < 0 ||
+    if (write_proc("/proc/self/setgroups", "deny") < 0 ||
+        write_proc("/proc/self/uid_map", maps->uid_map) < 0 ||
         write_proc("/proc/self/gid_map", maps->gid_map) < 0)
         return errno ? errno : EPERM; /* half a namespace is worse than none */
     return 0;
@@ -141,13 +142,18 @@ static int mkfs_wait(struct child *c, int output_fd, struct image_tick *tick, mv
     }
 }
 
-static int mkfs_run(const struct rootfs_image_spec *spec, const char *program, struct image_tick *tick,
-                    mvm_error **err)
+static int mkfs_run(const struct rootfs_image_spec *spec, const char *program,
+                    struct image_tick *tick, mvm_error **err)
 {
     struct userns_maps maps = maps_make();
-    char *argv[] = { (char *) MKFS_NAME, (char *) "-U" MKFS_UUID, (char *) "--preserve-mtime", (char *) "-d1",
-                     (char *) spec->output, (char *) spec->directory,
-                     spec->all_root ? (char *) "--all-root" : NULL, NULL };
+    char *argv[] = { (char *) MKFS_NAME,
+                     (char *) "-U" MKFS_UUID,
+                     (char *) "--preserve-mtime",
+                     (char *) "-d1",
+                     (char *) spec->output,
+                     (char *) spec->directory,
+                     spec->all_root ? (char *) "--all-root" : NULL,
+                     NULL };
     mvm_autoclose int output = memfd_create(MKFS_NAME, MFD_CLOEXEC);
     const struct child_fd fds[] = { { .from = output, .to = 1 }, { .from = output, .to = 2 } };
     const struct child_spec child_spec = { .path = program,
@@ -185,8 +191,8 @@ static int forget_build_time(int fd, mvm_error **err)
 {
     unsigned char super[SUPER_SPAN];
 
-    if (pread(fd, super, sizeof(super), SUPER_OFFSET) != (ssize_t) sizeof(super) || le32_get(super) != SUPER_MAGIC ||
-        super[SUPER_BLOCK_BITS] != 12)
+    if (pread(fd, super, sizeof(super), SUPER_OFFSET) != (ssize_t) sizeof(super) ||
+        le32_get(super) != SUPER_MAGIC || super[SUPER_BLOCK_BITS] != 12)
         return mvm_fail(err, MVM_E_CHILD, 0, MKFS_NAME " left no EROFS image of 4 KiB blocks");
     memset(super + SUPER_BUILD_TIME, 0, SUPER_BUILD_TIME_LEN);
     memset(super + SUPER_CHECKSUM, 0, 4);
@@ -197,7 +203,8 @@ static int forget_build_time(int fd, mvm_error **err)
     return 0;
 }
 
-int rootfs_image_build(const struct rootfs_image_spec *spec, struct image_tick *tick, mvm_error **err)
+int rootfs_image_build(const struct rootfs_image_spec *spec, struct image_tick *tick,
+                       mvm_error **err)
 {
     mvm_autofree char *program = find_mkfs();
     mvm_autoclose int fd = -EBADF;
@@ -205,7 +212,8 @@ int rootfs_image_build(const struct rootfs_image_spec *spec, struct image_tick *
 
     if (!program)
         return mvm_fail(err, MVM_E_NOT_FOUND, 0,
-                        MKFS_NAME " is missing; it is in the package erofs-utils (apt install erofs-utils)");
+                        MKFS_NAME
+                        " is missing; it is in the package erofs-utils (apt install erofs-utils)");
     r = mkfs_run(spec, program, tick, err);
     if (r == 0)
         r = path_open_beneath(spec->dir_fd, spec->output, O_RDWR, 0, &fd, err);

@@ -6,8 +6,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-/* One walk under way: @rest is what still stands before us; its last @tail bytes were in the path that was asked for,
- * and what comes before them came out of links. */
+/* One walk under way: @rest is what still stands before us; its last @tail bytes were in the path
+ * that was asked for, and what comes before them came out of links. */
 struct walk_state {
     struct walk *w;
     const struct walk_hooks *hooks;
@@ -42,7 +42,9 @@ static int push(struct walk *w, int fd, const char *name, uint64_t ino, mvm_erro
         return mvm_fail(err, MVM_E_LIMIT, 0, "deeper than %zu directories", w->depth_max);
     if ((name && !copy) || mem_grow(&w->frames, &w->cap, w->n_frames, sizeof(*w->frames)) < 0)
         return mvm_fail_nomem(err);
-    w->frames[w->n_frames++] = (struct walk_frame){ .fd = steal_fd(&held), .ino = ino, .name = steal_ptr(&copy) };
+    w->frames[w->n_frames++] = (struct walk_frame){ .fd = steal_fd(&held),
+                                                    .ino = ino,
+                                                    .name = steal_ptr(&copy) };
     return 0;
 }
 
@@ -108,8 +110,8 @@ static int follow(struct walk_state *st, int link_fd, const char *left, mvm_erro
 }
 
 /* Opens @name for the walk; a missing one is made where that is allowed. */
-static int open_component(struct walk_state *st, const char *name, bool from_link, int *ret_fd, struct stat *ret_st,
-                          mvm_error **err)
+static int open_component(struct walk_state *st, const char *name, bool from_link, int *ret_fd,
+                          struct stat *ret_st, mvm_error **err)
 {
     const struct walk_frame *parent = walk_top(st->w);
     mvm_autoclose int fd = openat(parent->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -118,7 +120,8 @@ static int open_component(struct walk_state *st, const char *name, bool from_lin
         int r;
 
         if (from_link && st->hooks)
-            return mvm_fail(err, MVM_E_FORMAT, 0, "a symlink on the way leads to '%.256s', which is missing", name);
+            return mvm_fail(err, MVM_E_FORMAT, 0,
+                            "a symlink on the way leads to '%.256s', which is missing", name);
         if (!st->hooks)
             return WALK_MISSING;
         r = st->hooks->make_dir(st->hooks->user, parent, name, err);
@@ -141,8 +144,8 @@ static int replace_component(struct walk_state *st, const char *name, bool from_
     if (!st->hooks)
         return WALK_NOT_DIRECTORY;
     if (from_link)
-        return mvm_fail(err, MVM_E_FORMAT, 0, "a symlink on the way leads through '%.256s', which is no directory",
-                        name);
+        return mvm_fail(err, MVM_E_FORMAT, 0,
+                        "a symlink on the way leads through '%.256s', which is no directory", name);
     r = st->hooks->make_room(st->hooks->user, walk_top(st->w), name, err);
     if (r < 0)
         return r;
@@ -198,7 +201,8 @@ static const char *reuse(struct walk *w, const char *path)
             frames++;
             start = i + 1;
         }
-    if ((path[i] == '\0' || path[i] == '/') && (w->path[i] == '\0' || w->path[i] == '/') && i > start) {
+    if ((path[i] == '\0' || path[i] == '/') && (w->path[i] == '\0' || w->path[i] == '/') &&
+        i > start) {
         frames++;
         start = path[i] ? i + 1 : i;
     }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finding a directory below the root of an image, component by component with held descriptors, as a process in a
- * chroot would: symlinks on the way are followed inside the root, an absolute target starts again at the root. No name
- * of the image is ever handed to the kernel with a slash in it, and nothing outside the root can be reached.
+ * Finding a directory below the root of an image, component by component with held descriptors, as
+ * a process in a chroot would: symlinks on the way are followed inside the root, an absolute target
+ * starts again at the root. No name of the image is ever handed to the kernel with a slash in it,
+ * and nothing outside the root can be reached.
  *
- * Stricter than a chroot in one thing: ".." above the root is an error, since no honest image has it.
+ * Stricter than a chroot in one thing: ".." above the root is an error, since no honest image has
+ * it.
  */
 #ifndef IMAGE_ROOTFS_WALK_H
 #define IMAGE_ROOTFS_WALK_H
@@ -22,7 +24,7 @@
 #define WALK_REST_MAX (64u << 10)
 
 struct walk_frame {
-    int fd;       /* owned: O_PATH */
+    int fd; /* owned: O_PATH */
     uint64_t ino;
     char *name; /* owned: in its parent; NULL for the root */
 };
@@ -31,8 +33,10 @@ struct walk_frame {
 struct walk_hooks {
     /* Makes the directory @name. NULL: nothing is made. */
     int (*make_dir)(void *user, const struct walk_frame *parent, const char *name, mvm_error **err);
-    /* Something that is no directory stands at @name: removes it, so that a directory can be made, or fails. */
-    int (*make_room)(void *user, const struct walk_frame *parent, const char *name, mvm_error **err);
+    /* Something that is no directory stands at @name: removes it, so that a directory can be made,
+     * or fails. */
+    int (*make_room)(void *user, const struct walk_frame *parent, const char *name,
+                     mvm_error **err);
     void *user;
 };
 
@@ -54,8 +58,9 @@ enum walk_result {
     WALK_MISSING = 1,      /* only without hooks */
     WALK_NOT_DIRECTORY = 2 /* only without hooks */
 };
-/* @path is normal: components without "." and "..", one slash between them, "" for the root. With @hooks it is made
- * where it is missing. The target of a link is never made: a missing one is an error then. */
+/* @path is normal: components without "." and "..", one slash between them, "" for the root. With
+ * @hooks it is made where it is missing. The target of a link is never made: a missing one is an
+ * error then. */
 int walk_to(struct walk *w, const char *path, const struct walk_hooks *hooks, mvm_error **err);
 /* A directory or link was removed or replaced: what was walked may be gone. */
 void walk_forget(struct walk *w);

@@ -22,12 +22,13 @@ void source_document_deinit(struct source_document *doc)
 
 static int fail_size(uint64_t got, const char *more, uint64_t want, mvm_error **err)
 {
-    return mvm_fail(err, MVM_E_DIGEST, 0, "%llu bytes%s, manifest says %llu", (unsigned long long) got, more,
-                    (unsigned long long) want);
+    return mvm_fail(err, MVM_E_DIGEST, 0, "%llu bytes%s, manifest says %llu",
+                    (unsigned long long) got, more, (unsigned long long) want);
 }
 
 /* Fills @data with exactly the descriptor's size. */
-static int read_exactly(struct blob_reader *reader, const struct oci_descriptor *d, char *data, mvm_error **err)
+static int read_exactly(struct blob_reader *reader, const struct oci_descriptor *d, char *data,
+                        mvm_error **err)
 {
     uint64_t done = 0;
     char extra;
@@ -48,15 +49,16 @@ static int read_exactly(struct blob_reader *reader, const struct oci_descriptor 
     return done == d->size ? 0 : fail_size(done, "", d->size, err);
 }
 
-int blob_read_all(struct blob_reader *reader, const struct oci_descriptor *d, size_t max, char **ret, size_t *ret_len,
-                  mvm_error **err)
+int blob_read_all(struct blob_reader *reader, const struct oci_descriptor *d, size_t max,
+                  char **ret, size_t *ret_len, mvm_error **err)
 {
     mvm_autofree char *data = NULL;
     struct digest digest;
     int r;
 
     if (d->size > max)
-        return mvm_fail(err, MVM_E_LIMIT, 0, "%llu bytes, the limit is %zu", (unsigned long long) d->size, max);
+        return mvm_fail(err, MVM_E_LIMIT, 0, "%llu bytes, the limit is %zu",
+                        (unsigned long long) d->size, max);
     if (reader->has_size && reader->size != d->size)
         return fail_size(reader->size, "", d->size, err);
     data = mem_array((size_t) d->size + 1, 1);
@@ -68,8 +70,8 @@ int blob_read_all(struct blob_reader *reader, const struct oci_descriptor *d, si
     if (r < 0)
         return r;
     if (!digest_equal(&digest, &d->digest))
-        return mvm_fail(err, MVM_E_DIGEST, 0, "content has the digest %s, not %s", digest_format(&digest).text,
-                        digest_format(&d->digest).text);
+        return mvm_fail(err, MVM_E_DIGEST, 0, "content has the digest %s, not %s",
+                        digest_format(&digest).text, digest_format(&d->digest).text);
     *ret = steal_ptr(&data);
     *ret_len = (size_t) d->size;
     return 0;

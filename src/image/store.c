@@ -24,7 +24,8 @@ static int lock_file(int fd, int operation)
     return r;
 }
 
-/* Removes @name if its maker is gone. A failure leaves it for the next time: nobody waits for this. */
+/* Removes @name if its maker is gone. A failure leaves it for the next time: nobody waits for this.
+ */
 static void clean_temp(struct image_store *s, const char *name)
 {
     mvm_autoclose int fd = -EBADF;
@@ -34,8 +35,8 @@ static void clean_temp(struct image_store *s, const char *name)
         (void) path_remove_tree(s->fd, name, NULL);
 }
 
-/* The lock on the store's own folder tells a folder that was just made, and is not locked yet, from one that was left
- * behind: makers share it for that moment. */
+/* The lock on the store's own folder tells a folder that was just made, and is not locked yet, from
+ * one that was left behind: makers share it for that moment. */
 static int clean_temps(struct image_store *s, mvm_error **err)
 {
     mvm_autoclose int fd = openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -133,7 +134,8 @@ int store_temp_commit(struct store_temp *t, const struct digest *manifest, mvm_e
 
     if (r < 0)
         return r;
-    /* The lock on the digest is ours: what stands there is not whole, else it would have been taken. */
+    /* The lock on the digest is ours: what stands there is not whole, else it would have been
+     * taken. */
     r = path_remove_tree(s->images_fd, digest_hex(&text), err);
     if (r < 0)
         return r;
@@ -143,7 +145,8 @@ int store_temp_commit(struct store_temp *t, const struct digest *manifest, mvm_e
     return io_sync(s->images_fd, "the image store", err);
 }
 
-/* Whether the file that is open is still the one with this name: its last owner may have removed it meanwhile. */
+/* Whether the file that is open is still the one with this name: its last owner may have removed it
+ * meanwhile. */
 static bool is_current(int dir_fd, const char *name, int fd)
 {
     struct stat named, open;
@@ -198,7 +201,8 @@ static int load_config(int dir_fd, struct oci_config *config, mvm_error **err)
     return r < 0 ? r : oci_config_parse(text, len, config, err);
 }
 
-int store_load_image(struct image_store *s, const struct digest *manifest, struct image **ret, mvm_error **err)
+int store_load_image(struct image_store *s, const struct digest *manifest, struct image **ret,
+                     mvm_error **err)
 {
     const struct digest_text text = digest_format(manifest);
     mvm_auto(image) image = calloc(1, sizeof(*image));
@@ -212,7 +216,8 @@ int store_load_image(struct image_store *s, const struct digest *manifest, struc
     if (r < 0)
         return r;
     if (fstatat(fd, STORE_ROOTFS, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return mvm_fail(err, errno == ENOENT ? MVM_E_NOT_FOUND : MVM_E_SYS, errno, "look at '%s'", STORE_ROOTFS);
+        return mvm_fail(err, errno == ENOENT ? MVM_E_NOT_FOUND : MVM_E_SYS, errno, "look at '%s'",
+                        STORE_ROOTFS);
     r = load_config(fd, &image->config, err);
     if (r < 0)
         return mvm_context(err, r, "image %s", text.text);

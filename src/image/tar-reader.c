@@ -6,10 +6,10 @@
 #include <locale.h>
 
 struct tar_reader {
-    struct archive *archive; /* owned */
+    struct archive *archive;     /* owned */
     struct archive_entry *entry; /* borrowed from archive */
     struct layer_stream *stream; /* borrowed */
-    mvm_error *stream_error; /* owned: why the stream could not be read */
+    mvm_error *stream_error;     /* owned: why the stream could not be read */
     int stream_code;
     locale_t locale; /* owned; C */
 };
@@ -31,7 +31,7 @@ static void locale_leave(struct tar_locale *l)
 {
     (void) uselocale(l->before);
 }
-#define TAR_IN_C_LOCALE(t)                                                                         \
+#define TAR_IN_C_LOCALE(t) \
     __attribute__((cleanup(locale_leave), unused)) struct tar_locale locale_ = locale_enter(t)
 
 static la_ssize_t tar_read(struct archive *a, void *user, const void **ret)
@@ -120,7 +120,8 @@ static enum tar_kind entry_kind(struct archive_entry *e)
 static int owner_get(int64_t id, const char *what, uint32_t *ret, mvm_error **err)
 {
     if (id < 0 || id >= UINT32_MAX)
-        return mvm_fail(err, MVM_E_FORMAT, 0, "%s %lld is not within 0 to %u", what, (long long) id, UINT32_MAX - 1);
+        return mvm_fail(err, MVM_E_FORMAT, 0, "%s %lld is not within 0 to %u", what, (long long) id,
+                        UINT32_MAX - 1);
     *ret = (uint32_t) id;
     return 0;
 }
@@ -154,8 +155,9 @@ static int entry_get(struct archive_entry *e, struct tar_entry *ret, mvm_error *
     return 0;
 }
 
-/* In the C locale libarchive warns of every name beyond ASCII, and leaves its bytes as they are, which is what is
- * wanted. Each other warning is about a malformed header that it would pass over. */
+/* In the C locale libarchive warns of every name beyond ASCII, and leaves its bytes as they are,
+ * which is what is wanted. Each other warning is about a malformed header that it would pass over.
+ */
 static bool warning_is_harmless(struct archive *a)
 {
     const char *text = archive_error_string(a);
@@ -185,8 +187,8 @@ bool tar_reader_next_xattr(struct tar_reader *t, struct tar_xattr *ret)
     return archive_entry_xattr_next(t->entry, &ret->name, &ret->value, &ret->size) == ARCHIVE_OK;
 }
 
-int tar_reader_data(struct tar_reader *t, const void **ret_data, size_t *ret_len, uint64_t *ret_offset,
-                    mvm_error **err)
+int tar_reader_data(struct tar_reader *t, const void **ret_data, size_t *ret_len,
+                    uint64_t *ret_offset, mvm_error **err)
 {
     la_int64_t offset = 0;
     int code;

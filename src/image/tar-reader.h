@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The entries of a layer's tar, through libarchive's reader: tar alone (v7, ustar, GNU, pax), no filter, no other
- * format. Names and link targets are byte strings: the reader runs in the C locale, in which libarchive converts and
- * normalises nothing, whatever locale the program has.
+ * The entries of a layer's tar, through libarchive's reader: tar alone (v7, ustar, GNU, pax), no
+ * filter, no other format. Names and link targets are byte strings: the reader runs in the C
+ * locale, in which libarchive converts and normalises nothing, whatever locale the program has.
  */
 #ifndef IMAGE_TAR_READER_H
 #define IMAGE_TAR_READER_H
@@ -49,8 +49,9 @@ MVM_DEFINE_AUTO(tar_reader, tar_reader_free)
 int tar_reader_next(struct tar_reader *t, struct tar_entry *ret, mvm_error **err);
 /* The entry's next extended attribute: false when there is none left. */
 bool tar_reader_next_xattr(struct tar_reader *t, struct tar_xattr *ret);
-/* 1 and the next piece of the file's content (holes are left out), 0 at its end, or a negative code. */
-int tar_reader_data(struct tar_reader *t, const void **ret_data, size_t *ret_len, uint64_t *ret_offset,
-                    mvm_error **err);
+/* 1 and the next piece of the file's content (holes are left out), 0 at its end, or a negative
+ * code. */
+int tar_reader_data(struct tar_reader *t, const void **ret_data, size_t *ret_len,
+                    uint64_t *ret_offset, mvm_error **err);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one way by which a pull reports progress and learns that it is cancelled. One pull, one thread. */
+/* The one way by which a pull reports progress and learns that it is cancelled. One pull, one
+ * thread. */
 #ifndef IMAGE_TICK_H
 #define IMAGE_TICK_H
 
@@ -15,7 +16,8 @@ struct image_tick {
     uint64_t last_ms;
 };
 
-/* Cheap enough for every block and every entry. MVM_E_CANCELLED once the caller has said so. A NULL @tick is fine. */
+/* Cheap enough for every block and every entry. MVM_E_CANCELLED once the caller has said so. A NULL
+ * @tick is fine. */
 int image_tick(struct image_tick *tick, mvm_error **err);
 /* Asks now, whenever it was asked last: a phase begins or ends. */
 int image_tick_now(struct image_tick *tick, mvm_error **err);

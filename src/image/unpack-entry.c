@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One tar entry becomes one name. Nothing that exists is ever written to: what stands in the way is unlinked, and the
- * new file is made exclusively, since the old inode may have other names.
+ * One tar entry becomes one name. Nothing that exists is ever written to: what stands in the way is
+ * unlinked, and the new file is made exclusively, since the old inode may have other names.
  */
 #include "image/unpack-internal.h"
 
@@ -20,8 +20,10 @@ struct job {
 
 typedef int make_fn(const struct tar_entry *e, int dir_fd, const char *name);
 
-/* Calls @make; when something stands in the way, removes it and tries once more. *ret is what @make gave. */
-static int make_fresh(const struct job *j, make_fn *make, const char *what, int *ret, mvm_error **err)
+/* Calls @make; when something stands in the way, removes it and tries once more. *ret is what @make
+ * gave. */
+static int make_fresh(const struct job *j, make_fn *make, const char *what, int *ret,
+                      mvm_error **err)
 {
     int made = make(j->e, j->dir_fd, j->name);
 
@@ -56,7 +58,8 @@ static int make_node(const struct tar_entry *e, int dir_fd, const char *name)
     return mknodat(dir_fd, name, type | 0600, e->device);
 }
 
-static int write_block(int fd, const unsigned char *data, size_t len, uint64_t offset, mvm_error **err)
+static int write_block(int fd, const unsigned char *data, size_t len, uint64_t offset,
+                       mvm_error **err)
 {
     while (len > 0) {
         ssize_t n = pwrite(fd, data, len, (off_t) offset);
@@ -82,7 +85,8 @@ static int write_content(const struct job *j, int fd, mvm_error **err)
     int r;
 
     if (e->size > u->limits.file_bytes - u->file_bytes)
-        return mvm_fail(err, MVM_E_LIMIT, 0, "the files of the image exceed the limit of %llu bytes",
+        return mvm_fail(err, MVM_E_LIMIT, 0,
+                        "the files of the image exceed the limit of %llu bytes",
                         (unsigned long long) u->limits.file_bytes);
     u->file_bytes += e->size;
     while ((r = tar_reader_data(j->tar, &data, &len, &offset, err)) > 0) {
@@ -144,8 +148,8 @@ static int unpack_symlink(const struct job *j, mvm_error **err)
     if (!target || !*target)
         return mvm_fail(err, MVM_E_FORMAT, 0, "a symlink without a target");
     if (strlen(target) >= PATH_MAX)
-        return mvm_fail(err, MVM_E_LIMIT, 0, "the symlink's target has %zu bytes, the limit is %d", strlen(target),
-                        PATH_MAX - 1);
+        return mvm_fail(err, MVM_E_LIMIT, 0, "the symlink's target has %zu bytes, the limit is %d",
+                        strlen(target), PATH_MAX - 1);
     r = make_fresh(j, make_symlink, "symlink", &made, err);
     if (r == 0)
         r = unpack_chown(j->u, j->dir_fd, j->name, j->e->uid, j->e->gid, err);
@@ -154,7 +158,8 @@ static int unpack_symlink(const struct job *j, mvm_error **err)
     return r < 0 ? r : set_time(j, err);
 }
 
-/* Just made by us in a directory that is ours alone: it is no symlink that fchmodat() could follow. */
+/* Just made by us in a directory that is ours alone: it is no symlink that fchmodat() could follow.
+ */
 static int finish_node(const struct job *j, mvm_error **err)
 {
     int r = unpack_chown(j->u, j->dir_fd, j->name, j->e->uid, j->e->gid, err);
@@ -172,7 +177,8 @@ static int unpack_node(const struct job *j, mvm_error **err)
     int made, r = make_fresh(j, make_node, j->e->kind == TAR_FIFO ? "FIFO" : "device", &made, &why);
 
     if (r == MVM_E_SYS && mvm_error_errno(why) == EPERM && j->e->kind != TAR_FIFO) {
-        log_info(j->u->log, "image", "the device '%.256s' cannot be made without privilege", j->e->name);
+        log_info(j->u->log, "image", "the device '%.256s' cannot be made without privilege",
+                 j->e->name);
         return 0;
     }
     if (r < 0) {
@@ -214,9 +220,11 @@ static int make_link(const struct job *j, const char *source, mvm_error **err)
     struct stat st, there;
 
     if (fstatat(from, source, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return mvm_fail(err, errno == ENOENT ? MVM_E_FORMAT : MVM_E_SYS, errno, "hard link to '%.256s'", j->e->link);
+        return mvm_fail(err, errno == ENOENT ? MVM_E_FORMAT : MVM_E_SYS, errno,
+                        "hard link to '%.256s'", j->e->link);
     if (S_ISDIR(st.st_mode))
-        return mvm_fail(err, MVM_E_FORMAT, 0, "hard link to '%.256s', which is a directory", j->e->link);
+        return mvm_fail(err, MVM_E_FORMAT, 0, "hard link to '%.256s', which is a directory",
+                        j->e->link);
     if (fstatat(j->dir_fd, j->name, &there, AT_SYMLINK_NOFOLLOW) == 0) {
         /* A link to itself, or one that is there already: removing it could remove its source. */
         if (there.st_ino == st.st_ino)
@@ -244,13 +252,15 @@ static int unpack_hardlink(const struct job *j, mvm_error **err)
     if (r == 0)
         r = walk_to(&j->u->from, parent, NULL, err);
     if (r > 0)
-        r = mvm_fail(err, MVM_E_FORMAT, 0, "%s", r == WALK_MISSING ? "no such file" : "its parent is no directory");
+        r = mvm_fail(err, MVM_E_FORMAT, 0, "%s",
+                     r == WALK_MISSING ? "no such file" : "its parent is no directory");
     if (r < 0)
         return mvm_context(err, r, "hard link to '%.256s'", j->e->link);
     return make_link(j, source, err);
 }
 
-static int unpack_root(struct rootfs_unpack *u, struct tar_reader *tar, const struct tar_entry *e, mvm_error **err)
+static int unpack_root(struct rootfs_unpack *u, struct tar_reader *tar, const struct tar_entry *e,
+                       mvm_error **err)
 {
     const struct dir_attributes a = { e->mode, e->uid, e->gid, e->mtime };
     int r;
@@ -261,10 +271,12 @@ static int unpack_root(struct rootfs_unpack *u, struct tar_reader *tar, const st
     return r < 0 ? r : unpack_replace_dir_xattrs(u, tar, u->root_fd, err);
 }
 
-int unpack_entry(struct rootfs_unpack *u, struct tar_reader *tar, const struct tar_entry *e, const char *name,
-                 mvm_error **err)
+int unpack_entry(struct rootfs_unpack *u, struct tar_reader *tar, const struct tar_entry *e,
+                 const char *name, mvm_error **err)
 {
-    const struct job j = { .u = u, .tar = tar, .e = e, .name = name, .dir_fd = walk_top(&u->to)->fd };
+    const struct job j = {
+        .u = u, .tar = tar, .e = e, .name = name, .dir_fd = walk_top(&u->to)->fd
+    };
     int r;
 
     if (!name)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The attributes of directories, once no layer will touch their content any more: children first. */
+/* The attributes of directories, once no layer will touch their content any more: children first.
+ */
 #include "image/unpack-internal.h"
 
 #include <dirent.h>
@@ -61,7 +62,8 @@ static int finish_dir(struct rootfs_unpack *u, DIR *dir, struct image_tick *tick
 
     while (r == 0 && (errno = 0, e = readdir(dir)) != NULL)
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && entry_is_dir(fd, e))
-            r = finish_fd(u, openat(fd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), tick, err);
+            r = finish_fd(u, openat(fd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+                          tick, err);
     if (r == 0 && errno)
         r = mvm_fail(err, MVM_E_SYS, errno, "list a directory of the image");
     return r < 0 ? r : set_attributes(u, fd, err);

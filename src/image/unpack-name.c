@@ -9,7 +9,8 @@ static int check_component(const char *c, size_t n, mvm_error **err)
     if (n == 2 && c[0] == '.' && c[1] == '.')
         return mvm_fail(err, MVM_E_FORMAT, 0, "the name climbs out of the image with '..'");
     if (n > NAME_MAX)
-        return mvm_fail(err, MVM_E_LIMIT, 0, "a component of the name has %zu bytes, the limit is %d", n, NAME_MAX);
+        return mvm_fail(err, MVM_E_LIMIT, 0,
+                        "a component of the name has %zu bytes, the limit is %d", n, NAME_MAX);
     return 0;
 }
 
@@ -21,8 +22,10 @@ int unpack_normal_name(const char *name, size_t depth_max, char **ret, mvm_error
     if (len == 0)
         return mvm_fail(err, MVM_E_FORMAT, 0, "the name is empty");
     if (len > WALK_NAME_MAX)
-        return mvm_fail(err, MVM_E_LIMIT, 0, "the name has %zu bytes, the limit is %d", len, WALK_NAME_MAX);
-    /* "/" alone is the root, which some builders write so; any other absolute name wants to leave it. */
+        return mvm_fail(err, MVM_E_LIMIT, 0, "the name has %zu bytes, the limit is %d", len,
+                        WALK_NAME_MAX);
+    /* "/" alone is the root, which some builders write so; any other absolute name wants to leave
+     * it. */
     if (name[0] == '/' && strspn(name, "/") < len)
         return mvm_fail(err, MVM_E_FORMAT, 0, "the name is absolute");
     made = malloc(len + 1);
@@ -36,7 +39,8 @@ int unpack_normal_name(const char *name, size_t depth_max, char **ret, mvm_error
             return r;
         if (n > 0 && !(n == 1 && c[0] == '.')) {
             if (++depth > depth_max)
-                return mvm_fail(err, MVM_E_LIMIT, 0, "the name has more than %zu components", depth_max);
+                return mvm_fail(err, MVM_E_LIMIT, 0, "the name has more than %zu components",
+                                depth_max);
             if (out > 0)
                 made[out++] = '/';
             memcpy(made + out, c, n);

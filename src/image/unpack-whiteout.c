@@ -20,10 +20,11 @@ struct folder { /* a directory whose lower content goes */
 
 static int purge_content(struct rootfs_unpack *u, const struct folder *dir, mvm_error **err);
 
-static int purge_marked_dir(struct rootfs_unpack *u, const struct folder *parent, const char *name, bool made,
-                            mvm_error **err)
+static int purge_marked_dir(struct rootfs_unpack *u, const struct folder *parent, const char *name,
+                            bool made, mvm_error **err)
 {
-    mvm_autoclose int fd = openat(parent->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    mvm_autoclose int fd = openat(parent->fd, name,
+                                  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0)
@@ -39,7 +40,8 @@ static int purge_marked_dir(struct rootfs_unpack *u, const struct folder *parent
 }
 
 /* Removes of @name what this layer has not made. */
-static int purge_name(struct rootfs_unpack *u, const struct folder *parent, const char *name, mvm_error **err)
+static int purge_name(struct rootfs_unpack *u, const struct folder *parent, const char *name,
+                      mvm_error **err)
 {
     bool made = unpack_is_marked(u, MARK_MADE, parent->ino, name);
     bool through = unpack_is_marked(u, MARK_THROUGH, parent->ino, name);

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 
 struct url {
-    bool https;  /* else http; there is nothing else */
-    char *host;  /* owned: lower case, numbers as dotted quads, IPv6 without brackets */
+    bool https; /* else http; there is nothing else */
+    char *host; /* owned: lower case, numbers as dotted quads, IPv6 without brackets */
     unsigned port;
 };
 /* @url must be zeroed or deinitialised. */
@@ -22,10 +22,11 @@ MVM_DEFINE_AUTOVALUE(url, url_deinit)
 bool url_same_host(const struct url *a, const struct url *b);
 /* "localhost", a name below it, 127.0.0.0/8 or ::1, as a whole host. */
 bool url_host_is_loopback(const char *host);
-/* A literal address that is not on the public Internet: loopback, private, link-local, unspecified. */
+/* A literal address that is not on the public Internet: loopback, private, link-local, unspecified.
+ */
 bool url_host_is_internal(const char *host);
-/* For messages: without user, query and fragment, which may hold secrets. Owned by the caller; NULL when out of
- * memory. */
+/* For messages: without user, query and fragment, which may hold secrets. Owned by the caller; NULL
+ * when out of memory. */
 char *url_for_message(const char *text);
 
 #endif
