@@ -7,7 +7,7 @@
 
 int mem_grow(void *pp, size_t *cap, size_t n, size_t size)
 {
-    size_t want = *cap ? *cap : 8;
+    size_t want = *cap ? *cap : 8, bytes;
     void *grown;
 
     if (n < *cap)
@@ -15,10 +15,13 @@ int mem_grow(void *pp, size_t *cap, size_t n, size_t size)
     while (want <= n)
         if (__builtin_mul_overflow(want, 2, &want))
             return -1;
-    grown = reallocarray(*(void **) pp, want, size);
+    if (__builtin_mul_overflow(want, size, &bytes))
+        return -1;
+    memcpy(&grown, pp, sizeof(grown)); /* as in autofree_run() */
+    grown = realloc(grown, bytes);
     if (!grown)
         return -1;
-    *(void **) pp = grown;
+    memcpy(pp, &grown, sizeof(grown));
     *cap = want;
     return 0;
 }
@@ -61,9 +64,10 @@ int strv_addf(struct strv *v, const char *fmt, ...)
 
 int strv_copy(struct strv *v, const struct strv *from)
 {
+    size_t n = from->n; /* @from may be @v */
     int r = 0;
 
-    for (size_t i = 0; i < from->n && r == 0; i++)
+    for (size_t i = 0; i < n && r == 0; i++)
         r = strv_add(v, from->items[i]);
     return r;
 }

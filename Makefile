@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door: Meson does the work, once for the host (build/) and once for the static guest (build-guest/).
+
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 20
+IMAGE ?=
+
+.DELETE_ON_ERROR:
+.PHONY: all deps-build demo check bench fuzz install format clean
+
+all: build/build.ninja build-guest/build.ninja
+	ninja -C build
+	ninja -C build-guest
+
+build/build.ninja: | deps-build
+	meson setup --prefix '$(PREFIX)' build
+
+build-guest/build.ninja: | deps-build
+	meson setup --prefix '$(PREFIX)' --native-file guest/musl.ini -Dpart=guest build-guest
+
+deps-build:
+	@tools/deps --check build
+
+# The main job: builds, fetches a guest kernel, makes the sample image and runs a program in it; IMAGE=… runs another.
+demo:
+	@tools/demo $(IMAGE)
+
+# Every gate and every test; the last line says `N passed, N failed, N skipped`.
+check:
+	@tools/deps
+	@tools/check
+
+bench:
+	@tools/deps
+	@$(MAKE) --no-print-directory all
+	@tests/bench/bench
+
+fuzz:
+	@tools/deps
+	@tools/fuzz $(FUZZ_SECONDS)
+
+install: all
+	meson configure build --prefix '$(PREFIX)'
+	meson configure build-guest --prefix '$(PREFIX)'
+	meson install -C build
+	meson install -C build-guest
+
+format:
+	find include src guest tests tools -name '*.[ch]' -exec clang-format -i {} +
+
+clean:
+	rm -rf build build-*

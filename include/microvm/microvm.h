@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libmicrovm: run any OCI container image as a lightweight virtual machine. This header includes all the others. */
+#ifndef MICROVM_MICROVM_H
+#define MICROVM_MICROVM_H
+
+#include <microvm/error.h>
+#include <microvm/options.h>
+#include <microvm/vm.h>
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the verbs of the microvm command share: statuses, messages, signals, progress. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "base/error.h"
+
+#include <microvm/microvm.h>
+#include <stdbool.h>
+
+/* Our own failure, as docker has it; 126, 127 and 128 + n are the program's. */
+#define CLI_STATUS_FAILED 125
+
+/* One verb: gets its own argc and argv (argv[0] is the verb) and gives the exit status. */
+typedef int cli_verb_fn(int argc, char **argv);
+cli_verb_fn cli_run, cli_pull, cli_images, cli_kernel, cli_doctor;
+
+/* "microvm: MESSAGE" on stderr, one line; gives CLI_STATUS_FAILED. */
+int cli_fail(const mvm_error *err);
+int cli_usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* The signals that a verb wants to hear of, taken off the default actions: a descriptor for poll(),
+ * shared by the whole process. Opened on the first call; negative when that failed. */
+int cli_signal_fd(void);
+/* The next pending signal, 0 for none; does not block. */
+int cli_next_signal(void);
+
+/* A progress bar on stderr where that is a terminal; stops a pull on SIGINT, SIGTERM or SIGHUP.
+ * @user: a struct cli_progress. */
+struct cli_progress {
+    bool terminal;
+    bool shown;     /* there is a line to clear */
+    int stopped_by; /* the signal that cancelled, 0 for none */
+};
+void cli_progress_init(struct cli_progress *p);
+int cli_progress_update(void *user, const mvm_progress *progress);
+void cli_progress_clear(struct cli_progress *p);
+
+/* Log records from the library, as "microvm: MESSAGE" on stderr. */
+void cli_log(void *user, int level, const char *module, const char *message);
+
+/* Sizes for people: "12.3 MiB" into @out, which has room for 16 bytes. */
+const char *cli_format_size(uint64_t bytes, char out[16]);
+
+#endif

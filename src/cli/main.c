@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* microvm: run any OCI image as a lightweight virtual machine. */
+#include "cli/cli.h"
+
+#include "base/mem.h"
+
+#include <signal.h>
+#include <stdarg.h>
+
+static const struct {
+    const char *name;
+    cli_verb_fn *fn;
+    const char *help;
+} verbs[] = {
+    { "run", cli_run, "run a program in a VM made from an image" },
+    { "pull", cli_pull, "get an image" },
+    { "images", cli_images, "list the images that are here" },
+    { "kernel", cli_kernel, "get and list guest kernels" },
+    { "doctor", cli_doctor, "check this host, and say what would mend it" },
+};
+
+int cli_fail(const mvm_error *err)
+{
+    fprintf(stderr, "microvm: %s\n", mvm_error_message(err));
+    return CLI_STATUS_FAILED;
+}
+
+int cli_usage_error(const char *fmt, ...)
+{
+    va_list ap;
+
+    fprintf(stderr, "microvm: ");
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "\n");
+    return CLI_STATUS_FAILED;
+}
+
+void cli_log(void *user, int level, const char *module, const char *message)
+{
+    (void) user;
+    (void) level;
+    (void) module;
+    fprintf(stderr, "microvm: %s\n", message);
+}
+
+const char *cli_format_size(uint64_t bytes, char out[16])
+{
+    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+    double value = (double) bytes;
+    size_t unit = 0;
+
+    while (value >= 1024 && unit + 1 < ARRAY_SIZE(units)) {
+        value /= 1024;
+        unit++;
+    }
+    (void) snprintf(out, 16, unit == 0 ? "%.0f %s" : "%.1f %s", value,
+                    units[unit]); /* fits: at most 4 digits */
+    return out;
+}
+
+static int print_help(void)
+{
+    printf(
+        "Usage: microvm COMMAND [OPTIONS] ...\n\nRuns any OCI container image as a lightweight virtual machine.\n\n"
+        "Commands:\n");
+    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+        printf("  %-8s %s\n", verbs[i].name, verbs[i].help);
+    printf("\n'microvm COMMAND --help' tells a command's options.\n");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    (void) signal(SIGPIPE,
+                  SIG_IGN); /* a reader that went away is a failed write, not the end of us */
+    if (argc < 2)
+        return cli_usage_error("no command; 'microvm --help' lists them");
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0)
+        return print_help();
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("microvm %s\n", MICROVM_VERSION);
+        return 0;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+        if (strcmp(argv[1], verbs[i].name) == 0)
+            return verbs[i].fn(argc - 1, argv + 1);
+    return cli_usage_error("'%s' is not a command; 'microvm --help' lists them", argv[1]);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One direction of one byte stream: from a descriptor that is read to one that is written, with a
+ * bounded buffer between. A stalled reader stops this relay's reading and nothing else.
+ *
+ * The program's streams on our side are the caller's: pipes, terminals, files, sockets, whose
+ * O_NONBLOCK flag is shared with other processes and therefore not ours to set. See
+ * relay_end_open().
+ */
+#ifndef RUNNER_RELAY_H
+#define RUNNER_RELAY_H
+
+#include "base/error.h"
+#include "base/loop.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define RELAY_BUFFER_SIZE 65536
+
+struct relay_end {
+    int fd;        /* owned */
+    bool socket;   /* read and written with MSG_DONTWAIT */
+    bool blocking; /* shared and without a way round: small writes, after a poll */
+};
+#define RELAY_END_NONE \
+    {                  \
+        .fd = -EBADF   \
+    }
+
+/* Takes @fd over (also on failure). Pipes, terminals and other devices are opened anew through
+ * /proc/self/fd, so that the new description can be non-blocking; where that is forbidden (somebody
+ * else's terminal) the end stays blocking. */
+int relay_end_open(int fd, bool write, struct relay_end *ret, mvm_error **err);
+void relay_end_close(struct relay_end *e);
+
+enum relay_event {
+    RELAY_INPUT_ENDED,   /* nothing more to read; the buffer may still hold bytes */
+    RELAY_OUTPUT_BROKEN, /* nobody reads any more; what comes is dropped */
+    RELAY_DONE           /* input ended, or the limit was reached, and all is written */
+};
+struct relay;
+typedef void relay_fn(void *user, struct relay *r, enum relay_event event);
+
+/* The ends are taken over, also on failure. */
+int relay_new(struct loop *loop, struct relay_end in, struct relay_end out, relay_fn *fn,
+              void *user, struct relay **ret, mvm_error **err);
+void relay_free(struct relay *r);
+MVM_DEFINE_AUTO(relay, relay_free)
+uint64_t relay_total(const struct relay *r); /* bytes read so far */
+/* The stream has @total bytes in all; RELAY_DONE follows, at once where they are through already.
+ */
+void relay_set_total(struct relay *r, uint64_t total);
+bool relay_is_done(const struct relay *r);
+
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runner/start.h"
+
+#include "agent/boot-config.h"
+#include "agent/port-proto.h"
+#include "base/path.h"
+#include "machine/accel.h"
+#include "machine/initramfs.h"
+#include "runner/control.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+void started_deinit(struct started *s)
+{
+    child_deinit(&s->machine);
+    for (int i = 0; i < START_PORTS; i++)
+        if (s->ports[i] >= 0)
+            (void) close(steal_fd(&s->ports[i]));
+}
+
+/* KVM or software, and for people the reason of the second. */
+static int choose_accel(const struct runner_config *config, const struct log *log,
+                        struct strbuf *notice, enum machine_accel *ret, mvm_error **err)
+{
+    struct accel_result result = { .kvm = false };
+    mvm_autoclose int dir_fd = -EBADF;
+    int r;
+
+    *ret = config->accel;
+    if (config->accel == MACHINE_ACCEL_TCG)
+        return 0;
+    r = path_make_dirs(config->cache_dir, 0700, &dir_fd, err);
+    if (r == 0)
+        r = accel_probe_cached(dir_fd, &result, err);
+    if (r < 0)
+        return mvm_context(err, r, "probe KVM");
+    if (!result.kvm && config->accel == MACHINE_ACCEL_KVM)
+        return mvm_fail(err, MVM_E_UNSUPPORTED, 0, "KVM was asked for: %s", result.reason);
+    *ret = result.kvm ? MACHINE_ACCEL_KVM : MACHINE_ACCEL_TCG;
+    if (!result.kvm)
+        strbuf_addf(notice, "software emulation, since %s", result.reason);
+    log_info(log, "runner", "accelerator: %s%s%s", result.kvm ? "kvm" : "tcg",
+             result.kvm ? "" : ": ", result.reason);
+    return 0;
+}
+
+/* The initramfs with the two config files of this VM. */
+static int build_initramfs(const struct runner_config *config, int *ret_fd, mvm_error **err)
+{
+    const struct boot_config boot = { .hostname = config->name,
+                                      .user = config->user,
+                                      .tty = config->tty,
+                                      .stdin_open = config->stdin_open,
+                                      .rows = (uint16_t) config->rows,
+                                      .cols = (uint16_t) config->cols };
+    mvm_autovalue(strbuf) boot_text = STRBUF_INIT(BOOT_CONFIG_MAX);
+    mvm_autovalue(strbuf) program_text = STRBUF_INIT(KRUN_CONFIG_MAX);
+    int r;
+
+    r = boot_config_encode(&boot, &boot_text, err);
+    if (r == 0)
+        r = krun_config_encode(&config->program, &program_text, err);
+    if (r == 0)
+        r = strbuf_check(&program_text, "command and environment", err);
+    if (r == 0)
+        r = strbuf_check(&boot_text, "boot config", err);
+    if (r < 0)
+        return r;
+    const struct initramfs_file files[] = {
+        { .path = BOOT_CONFIG_PATH,
+          .mode = S_IFREG | 0600,
+          .data = boot_text.data,
+          .len = boot_text.len },
+        { .path = KRUN_CONFIG_PATH,
+          .mode = S_IFREG | 0600,
+          .data = program_text.data,
+          .len = program_text.len },
+    };
+    return initramfs_build(config->init_path, config->modules_path, files, ARRAY_SIZE(files),
+                           ret_fd, err);
+}
+
+/* A socket pair per port: [i] is ours, the machine's ends go to @machine_fds. */
+static int make_ports(int *ours, int *machine_fds, mvm_error **err)
+{
+    for (int i = 0; i < START_PORTS; i++) {
+        int pair[2];
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+            return mvm_fail(err, MVM_E_SYS, errno, "make a socket pair");
+        ours[i] = pair[0];
+        machine_fds[i] = pair[1];
+    }
+    return 0;
+}
+
+struct start_files {
+    int initrd_fd;
+    int machine_ports[START_PORTS];
+};
+
+static void start_files_deinit(struct start_files *f)
+{
+    for (int i = 0; i < START_PORTS; i++)
+        if (f->machine_ports[i] >= 0)
+            (void) close(steal_fd(&f->machine_ports[i]));
+    if (f->initrd_fd >= 0)
+        (void) close(steal_fd(&f->initrd_fd));
+}
+MVM_DEFINE_AUTOVALUE(start_files, start_files_deinit)
+
+static int launch(const struct runner_config *config, enum machine_accel accel,
+                  const struct start_files *files, struct child *ret, mvm_error **err)
+{
+    const struct machine_serial_port ports[] = {
+        { .name = PORT_NAME_CONTROL, .fd = files->machine_ports[START_PORT_CONTROL] },
+        { .name = PORT_NAME_STDIN, .fd = files->machine_ports[START_PORT_STDIN] },
+        { .name = PORT_NAME_STDOUT, .fd = files->machine_ports[START_PORT_STDOUT] },
+        { .name = PORT_NAME_STDERR, .fd = files->machine_ports[START_PORT_STDERR] },
+    };
+    const struct machine_spec spec = { .name = config->name,
+                                       .cpus = config->num_vcpus,
+                                       .memory_mib = config->ram_mib,
+                                       .accel = accel,
+                                       .kernel_path = config->kernel_path,
+                                       .initrd_fd = files->initrd_fd,
+                                       .root_path = config->root_path,
+                                       .console_fd = files->machine_ports[START_PORT_CONSOLE],
+                                       .log_fd = STDERR_FILENO,
+                                       .lock_fd = RUNNER_FD_LOCK,
+                                       .ports = ports,
+                                       .n_ports = ARRAY_SIZE(ports) };
+    int r = machine_check(&spec, err);
+
+    return r < 0 ? r : qemu_start(&spec, ret, err);
+}
+
+int start_machine(const struct runner_config *config, const struct log *log, struct strbuf *notice,
+                  struct started *ret, mvm_error **err)
+{
+    mvm_autovalue(started) s = { .machine = CHILD_NONE, .ports = START_PORTS_NONE };
+    mvm_autovalue(start_files) files = { .initrd_fd = -EBADF, .machine_ports = START_PORTS_NONE };
+    enum machine_accel accel = MACHINE_ACCEL_TCG;
+    int r;
+
+    r = choose_accel(config, log, notice, &accel, err);
+    if (r == 0)
+        r = build_initramfs(config, &files.initrd_fd, err);
+    if (r == 0)
+        r = make_ports(s.ports, files.machine_ports, err);
+    if (r < 0)
+        return r;
+    r = launch(config, accel, &files, &s.machine, err);
+    if (r < 0)
+        return mvm_context(err, r, "start the machine");
+    *ret = s;
+    s = (struct started){ .machine = CHILD_NONE, .ports = START_PORTS_NONE };
+    return 0;
+}

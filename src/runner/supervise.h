@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One VM from start to end: the machine process, the program's streams, the guest's messages, the
+ * caller's wishes and the clock meet in one loop. Whatever ends first, the machine is gone when
+ * supervise() returns.
+ */
+#ifndef RUNNER_SUPERVISE_H
+#define RUNNER_SUPERVISE_H
+
+#include "base/log.h"
+#include "runner/config.h"
+#include "runner/control.h"
+
+/* Milliseconds that a guest has to start the program. Generous: software emulation on a loaded host
+ * is slow, and a caller who wants less has --timeout. */
+#define SUPERVISE_BOOT_MS 300000
+/* Milliseconds between SIGTERM and the end of the machine after --timeout. */
+#define SUPERVISE_GRACE_MS 10000
+/* Exit status of a program that --timeout ended, as timeout(1) has it. */
+#define SUPERVISE_STATUS_TIMEOUT 124
+
+/* Runs the VM to its end and tells the control socket how it went (CONTROL_ENDED or
+ * CONTROL_FAILED). True when the caller is gone, so that the runner has to tidy up in its stead. */
+bool supervise(const struct runner_config *config, const struct log *log);
+
+#endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/handle.h"
+
+#include "base/clock.h"
+#include "runner/control.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+
+/* Milliseconds that a runner has to leave after it said how its VM ended, and its machine after a
+ * runner that died. */
+#define VM_LEAVE_MS 5000
+
+const char *mvm_vm_name(const mvm_vm *vm)
+{
+    return vm->dir.name;
+}
+
+int mvm_vm_fd(const mvm_vm *vm)
+{
+    return vm->control_fd;
+}
+
+const char *mvm_vm_message(const mvm_vm *vm)
+{
+    return vm->message ? vm->message : "";
+}
+
+static void set_message(mvm_vm *vm, const char *text)
+{
+    free(vm->message);
+    vm->message = *text ? strdup(text) : NULL; /* without memory there is just no message */
+}
+
+/* What stays of the VM's folder once nothing of it runs. */
+static void clear_folder(mvm_vm *vm)
+{
+    mvm_autoerror mvm_error *err = NULL;
+    int r;
+
+    r = vmdir_wait_free(&vm->dir, VM_LEAVE_MS, &err);
+    if (r == MVM_E_NOT_FOUND)
+        return;
+    /* Busy: another process has started a VM of that name since, and the folder is its own. */
+    if (r == 0)
+        r = vm->dir.remove || vm->status < 0
+                ? vmdir_remove(&vm->dir, &err)
+                : vmdir_write_state(&vm->dir, vm->image, vm->digest, vm->status, &err);
+    if (r < 0)
+        log_warning(&vm->log, "vm", "%s", mvm_error_message(err));
+}
+
+static void vm_end(mvm_vm *vm)
+{
+    struct child_status status = { .exited = true };
+
+    (void) close(steal_fd(&vm->control_fd));
+    if (child_wait(&vm->runner, VM_LEAVE_MS, &status, NULL) < 0)
+        child_deinit(&vm->runner);
+    if (!vm->ended && !vm->message) {
+        char text[96];
+
+        (void) snprintf(text, sizeof(text), "the runner ended with %s %d",
+                        status.exited ? "status" : "signal", status.code); /* fits */
+        set_message(vm, text);
+        vm->failure = MVM_E_CHILD;
+    }
+    vm->ended = true;
+    clear_folder(vm);
+}
+
+static void on_message(mvm_vm *vm, const struct control_message *m)
+{
+    switch (m->type) {
+    case CONTROL_NOTICE:
+        log_warning(&vm->log, "vm", "%s", m->text);
+        break;
+    case CONTROL_STARTED:
+        log_info(&vm->log, "vm", "'%s' runs its program", vm->dir.name);
+        break;
+    case CONTROL_ENDED:
+        vm->ended = true;
+        /* Status 125 is ours: the guest could not even try the program. */
+        vm->status = m->number == 125 && m->text[0] ? -1 : m->number & 255;
+        vm->failure = vm->status < 0 ? MVM_E_GUEST : 0;
+        set_message(vm, m->text);
+        break;
+    case CONTROL_FAILED:
+        vm->ended = true;
+        vm->failure = m->number < 0 ? m->number : MVM_E_CHILD;
+        set_message(vm, m->text);
+        break;
+    default:
+        log_warning(&vm->log, "vm", "the runner sent message %d out of turn", (int) m->type);
+        break;
+    }
+}
+
+/* Takes in what the runner has said; ends the VM when that was the last of it. */
+static void vm_drain(mvm_vm *vm)
+{
+    struct control_message m;
+    int r;
+
+    while (!vm->ended && (r = control_receive(vm->control_fd, &m, NULL)) != 0) {
+        if (r < 0) {
+            vm_end(vm);
+            return;
+        }
+        on_message(vm, &m);
+    }
+    if (vm->ended)
+        vm_end(vm);
+}
+
+static int vm_result(const mvm_vm *vm, int *ret_status, mvm_error **err)
+{
+    if (vm->status < 0)
+        return mvm_fail(err, vm->failure, 0, "%s", mvm_vm_message(vm));
+    *ret_status = vm->status;
+    return 0;
+}
+
+int mvm_vm_wait(mvm_vm *vm, int timeout_ms, int *ret_status, mvm_error **err)
+{
+    uint64_t deadline = timeout_ms < 0 ? UINT64_MAX : clock_now_ms() + (uint64_t) timeout_ms;
+
+    if (!vm || !ret_status)
+        return mvm_fail(err, MVM_E_ARG, 0, "mvm_vm_wait: NULL");
+    while (vm->control_fd >= 0) {
+        struct pollfd p = { .fd = vm->control_fd, .events = POLLIN };
+        uint64_t now = clock_now_ms();
+        int left = deadline == UINT64_MAX ? -1 : deadline <= now ? 0 : (int) (deadline - now);
+        int n = poll(&p, 1, left);
+
+        if (n < 0 && errno != EINTR)
+            return mvm_fail(err, MVM_E_SYS, errno, "wait for the runner");
+        if (n == 0)
+            return mvm_fail(err, MVM_E_TIMEOUT, 0, "'%s' still runs", vm->dir.name);
+        if (n > 0)
+            vm_drain(vm);
+    }
+    return vm_result(vm, ret_status, err);
+}
+
+static int vm_tell(mvm_vm *vm, const struct control_message *m, mvm_error **err)
+{
+    int r;
+
+    if (vm->control_fd < 0)
+        return mvm_fail(err, MVM_E_STATE, 0, "'%s' has ended", vm->dir.name);
+    r = control_send(vm->control_fd, m, err);
+    return r < 0 ? mvm_context(err, r, "%s", vm->dir.name) : 0;
+}
+
+int mvm_vm_signal(mvm_vm *vm, int signal_number, mvm_error **err)
+{
+    const struct control_message m = { .type = CONTROL_SIGNAL, .number = signal_number };
+
+    if (!vm || signal_number < 1 || signal_number > 64)
+        return mvm_fail(err, MVM_E_ARG, 0, "mvm_vm_signal: %d is no signal", signal_number);
+    return vm_tell(vm, &m, err);
+}
+
+int mvm_vm_resize(mvm_vm *vm, uint16_t rows, uint16_t cols, mvm_error **err)
+{
+    const struct control_message m = { .type = CONTROL_RESIZE, .rows = rows, .cols = cols };
+
+    if (!vm)
+        return mvm_fail(err, MVM_E_ARG, 0, "mvm_vm_resize: NULL");
+    return vm_tell(vm, &m, err);
+}
+
+int mvm_vm_stop(mvm_vm *vm, int grace_ms, mvm_error **err)
+{
+    const struct control_message m = { .type = CONTROL_STOP,
+                                       .number = grace_ms < 0 ? INT_MAX : grace_ms };
+
+    if (!vm)
+        return mvm_fail(err, MVM_E_ARG, 0, "mvm_vm_stop: NULL");
+    return vm->control_fd < 0 ? 0 : vm_tell(vm, &m, err);
+}
+
+void mvm_vm_free(mvm_vm *vm)
+{
+    int saved = errno;
+
+    if (!vm)
+        return;
+    if (vm->control_fd >= 0) {
+        (void) mvm_vm_stop(vm, 0, NULL); /* a runner that cannot be told is killed below */
+        (void) mvm_vm_wait(vm, VM_LEAVE_MS, &(int){ 0 }, NULL);
+        if (vm->control_fd >= 0)
+            vm_end(vm);
+    }
+    child_deinit(&vm->runner);
+    vmdir_deinit(&vm->dir);
+    free(vm->image);
+    free(vm->digest);
+    free(vm->message);
+    free(vm);
+    errno = saved;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of a VM handle, and starting its runner. */
+#ifndef VM_HANDLE_H
+#define VM_HANDLE_H
+
+#include "base/child.h"
+#include "runner/config.h"
+#include "vm/options-internal.h"
+#include "vm/vmdir.h"
+
+#include <microvm/vm.h>
+
+struct mvm_vm {
+    struct vmdir dir;
+    struct child runner;
+    int control_fd; /* owned; -EBADF once ended */
+    struct log log;
+    char *image;  /* owned: as the caller named it */
+    char *digest; /* owned: of its manifest */
+    bool ended;
+    int status;    /* of the program, once ended; negative: none */
+    char *message; /* owned: why it ended, or why there is no status; NULL: nothing to say */
+    int failure;   /* negative mvm_error_code when there is no status */
+    mvm_log_fn *log_fn;
+    void *log_user;
+    int log_level;
+};
+
+/* Starts microvm-runner with @config; vm->dir holds the lock, which goes over to the runner. */
+int vm_launch(mvm_vm *vm, const struct runner_config *config, const int *stdio, mvm_error **err);
+
+#endif

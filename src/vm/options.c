@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/options-internal.h"
+
+#include "machine/machine.h"
+
+#include <ctype.h>
+
+mvm_options *mvm_options_new(void)
+{
+    mvm_options *o = calloc(1, sizeof(*o));
+
+    if (!o)
+        return NULL;
+    o->cpus = 1;
+    o->memory_mib = 512;
+    o->stdio[0] = -1;
+    o->stdio[1] = STDOUT_FILENO;
+    o->stdio[2] = STDERR_FILENO;
+    return o;
+}
+
+void mvm_options_free(mvm_options *o)
+{
+    if (!o)
+        return;
+    free(o->name);
+    strv_deinit(&o->arguments);
+    free(o->entrypoint);
+    strv_deinit(&o->env);
+    free(o->workdir);
+    free(o->user);
+    free(o->platform);
+    free(o->kernel);
+    free(o->data_dir);
+    free(o);
+}
+
+static int replace(char **to, const char *text)
+{
+    char *copy = text ? strdup(text) : NULL;
+
+    if (text && !copy)
+        return MVM_E_NOMEM;
+    free(*to);
+    *to = copy;
+    return 0;
+}
+
+bool vm_name_is_valid(const char *name)
+{
+    size_t len = strlen(name);
+
+    if (len == 0 || len > VM_NAME_MAX || !isalnum((unsigned char) name[0]))
+        return false;
+    return strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == len;
+}
+
+int mvm_options_set_name(mvm_options *o, const char *name)
+{
+    if (!o || (name && !vm_name_is_valid(name)))
+        return MVM_E_ARG;
+    return replace(&o->name, name);
+}
+
+int mvm_options_set_cpus(mvm_options *o, uint32_t cpus)
+{
+    if (!o || cpus == 0 || cpus > MACHINE_CPUS_MAX)
+        return MVM_E_ARG;
+    o->cpus = cpus;
+    return 0;
+}
+
+int mvm_options_set_memory_mib(mvm_options *o, uint32_t memory_mib)
+{
+    if (!o || memory_mib < MACHINE_MEMORY_MIB_MIN)
+        return MVM_E_ARG;
+    o->memory_mib = memory_mib;
+    return 0;
+}
+
+int mvm_options_add_argument(mvm_options *o, const char *word)
+{
+    return o && word ? strv_add(&o->arguments, word) : MVM_E_ARG;
+}
+
+int mvm_options_set_entrypoint(mvm_options *o, const char *path)
+{
+    return o ? replace(&o->entrypoint, path) : MVM_E_ARG;
+}
+
+int mvm_options_add_env(mvm_options *o, const char *entry)
+{
+    if (!o || !entry || entry[0] == '=' || !strchr(entry, '='))
+        return MVM_E_ARG;
+    return strv_add(&o->env, entry);
+}
+
+int mvm_options_set_workdir(mvm_options *o, const char *path)
+{
+    if (!o || (path && path[0] != '/'))
+        return MVM_E_ARG;
+    return replace(&o->workdir, path);
+}
+
+int mvm_options_set_user(mvm_options *o, const char *user)
+{
+    return o ? replace(&o->user, user) : MVM_E_ARG;
+}
+
+int mvm_options_set_tty(mvm_options *o, uint16_t rows, uint16_t cols)
+{
+    if (!o)
+        return MVM_E_ARG;
+    o->tty = true;
+    o->rows = rows;
+    o->cols = cols;
+    return 0;
+}
+
+int mvm_options_set_stdio(mvm_options *o, int in, int out, int err)
+{
+    if (!o)
+        return MVM_E_ARG;
+    o->stdio[0] = in;
+    o->stdio[1] = out;
+    o->stdio[2] = err;
+    return 0;
+}
+
+int mvm_options_set_pull_policy(mvm_options *o, int policy)
+{
+    if (!o || policy < MVM_PULL_MISSING || policy > MVM_PULL_NEVER)
+        return MVM_E_ARG;
+    o->pull_policy = policy;
+    return 0;
+}
+
+int mvm_options_set_platform(mvm_options *o, const char *platform)
+{
+    return o ? replace(&o->platform, platform) : MVM_E_ARG;
+}
+
+int mvm_options_set_kernel(mvm_options *o, const char *path)
+{
+    return o ? replace(&o->kernel, path) : MVM_E_ARG;
+}
+
+int mvm_options_set_accel(mvm_options *o, int accel)
+{
+    if (!o || accel < MVM_ACCEL_AUTO || accel > MVM_ACCEL_TCG)
+        return MVM_E_ARG;
+    o->accel = accel;
+    return 0;
+}
+
+int mvm_options_set_timeout_ms(mvm_options *o, uint64_t timeout_ms)
+{
+    if (!o || timeout_ms > INT64_MAX)
+        return MVM_E_ARG;
+    o->timeout_ms = timeout_ms;
+    return 0;
+}
+
+int mvm_options_set_remove(mvm_options *o, int remove)
+{
+    if (!o)
+        return MVM_E_ARG;
+    o->remove = remove != 0;
+    return 0;
+}
+
+int mvm_options_set_data_dir(mvm_options *o, const char *path)
+{
+    return o && (!path || *path) ? replace(&o->data_dir, path) : MVM_E_ARG;
+}
+
+void mvm_options_set_progress(mvm_options *o, mvm_progress_fn *fn, void *user)
+{
+    o->progress = fn;
+    o->progress_user = user;
+}
+
+void mvm_options_set_log(mvm_options *o, mvm_log_fn *fn, void *user, int level)
+{
+    o->log_fn = fn;
+    o->log_user = user;
+    o->log_level = level;
+}
+
+static void log_forward(void *user, enum log_level level, const char *module, const char *message)
+{
+    const mvm_options *o = user;
+
+    o->log_fn(o->log_user, (int) level, module, message);
+}
+
+struct log options_log(const mvm_options *o)
+{
+    return (struct log){ .sink = o->log_fn ? log_forward : NULL,
+                         .user = (void *) o,
+                         .level = (enum log_level) o->log_level };
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pipeline of a run: checks that cost nothing, the VM's folder, the image, the runner. The
+ * folder comes before the image so that a name that is taken is told at once; whatever fails after
+ * it removes it again.
+ */
+#include "vm/handle.h"
+
+#include "base/path.h"
+#include "image/image.h"
+#include "machine/kernel.h"
+#include "machine/machine.h"
+#include "vm/dirs.h"
+#include "vm/program.h"
+
+#include <limits.h>
+
+struct run {
+    const mvm_options *options; /* borrowed */
+    const char *image_name;     /* borrowed */
+    struct log log;
+    struct dirs dirs;
+    struct kernel *kernel;
+    struct image *image;
+    char *init_path;
+};
+
+static void run_deinit(struct run *run)
+{
+    dirs_deinit(&run->dirs);
+    kernel_free(run->kernel);
+    image_free(run->image);
+    free(run->init_path);
+}
+MVM_DEFINE_AUTOVALUE(run, run_deinit)
+
+static int progress_forward(void *user, const struct image_progress *p)
+{
+    const mvm_options *o = user;
+    const mvm_progress public = { .struct_size = sizeof(public),
+                                  .phase = (uint32_t) p->phase,
+                                  .layer = p->layer,
+                                  .layers = p->layers,
+                                  .done = p->done,
+                                  .total = p->total,
+                                  .name = p->name };
+
+    return o->progress(o->progress_user, &public);
+}
+
+static int run_pull(struct run *run, mvm_error **err)
+{
+    mvm_auto(image_store) store = NULL;
+    const mvm_options *o = run->options;
+    const struct image_pull_options pull = { .policy = (enum image_pull_policy) o->pull_policy,
+                                             .platform = o->platform,
+                                             .progress = o->progress ? progress_forward : NULL,
+                                             .progress_user = (void *) o,
+                                             .log = &run->log };
+    int r = image_store_open(run->dirs.cache, &store, err);
+
+    return r < 0 ? r : image_pull(store, run->image_name, &pull, &run->image, err);
+}
+
+/* What can be known without the image: better said before a long download than after it. */
+static int run_check(struct run *run, mvm_error **err)
+{
+    const mvm_options *o = run->options;
+    const struct machine_spec spec = { .name = "", .cpus = o->cpus, .memory_mib = o->memory_mib };
+    mvm_autofree char *qemu = NULL;
+    mvm_autofree char *runner = NULL;
+    int r;
+
+    r = machine_check(&spec, err);
+    if (r == 0)
+        r = qemu_find(&qemu, err);
+    if (r == 0)
+        r = dirs_find_runner(&runner, err);
+    if (r == 0)
+        r = dirs_find_init(&run->init_path, err);
+    if (r == 0)
+        r = dirs_init(&run->dirs, o->data_dir, err);
+    if (r == 0)
+        r = kernel_find(o->kernel, dirs_lib(), run->dirs.cache, &run->kernel, err);
+    return r;
+}
+
+/* Borrows everything but @program, whose memory goes over. */
+static int run_start(struct run *run, mvm_vm *vm, struct krun_config *program, mvm_error **err)
+{
+    const mvm_options *o = run->options;
+    mvm_autofree char *console = path_join(vm->dir.path, "console.log");
+    const char *user = o->user ? o->user : run->image->config.user;
+    const struct runner_config config = { .root_path = run->image->root_path,
+                                          .num_vcpus = o->cpus,
+                                          .ram_mib = o->memory_mib,
+                                          .console_log_path = console,
+                                          .name = vm->dir.name,
+                                          .vm_dir = vm->dir.path,
+                                          .remove_at_end = vm->dir.remove,
+                                          .accel = (enum machine_accel) o->accel,
+                                          .cache_dir = run->dirs.cache,
+                                          .kernel_path = run->kernel->vmlinux_path,
+                                          .modules_path = run->kernel->modules_path,
+                                          .init_path = run->init_path,
+                                          .timeout_ms = o->timeout_ms,
+                                          .user = (char *) user,
+                                          .tty = o->tty,
+                                          .stdin_open = o->stdio[0] >= 0,
+                                          .rows = o->rows,
+                                          .cols = o->cols,
+                                          .program = *program };
+
+    if (!console)
+        return mvm_fail_nomem(err);
+    return vm_launch(vm, &config, o->stdio, err);
+}
+
+static int run_image(struct run *run, mvm_vm *vm, mvm_error **err)
+{
+    mvm_autovalue(krun_config) program = { .workdir = NULL };
+    struct digest_text digest;
+    int r;
+
+    r = run_pull(run, err);
+    if (r < 0)
+        return r;
+    log_info(&run->log, "step", "image ready");
+    r = program_build(run->options, &run->image->config, &program, err);
+    if (r < 0)
+        return mvm_context(err, r, "%s", run->image_name);
+    digest = digest_format(&run->image->manifest);
+    vm->image = strdup(run->image_name);
+    vm->digest = strdup(digest.text);
+    if (!vm->image || !vm->digest)
+        return mvm_fail_nomem(err);
+    r = vmdir_write_state(&vm->dir, vm->image, vm->digest, -1, err);
+    if (r == 0)
+        r = run_start(run, vm, &program, err);
+    return r;
+}
+
+static mvm_vm *vm_new(const mvm_options *o)
+{
+    mvm_vm *vm = calloc(1, sizeof(*vm));
+
+    if (!vm)
+        return NULL;
+    vm->dir = (struct vmdir) VMDIR_NONE;
+    vm->runner = (struct child) CHILD_NONE;
+    vm->control_fd = -EBADF;
+    vm->status = -1;
+    vm->failure = MVM_E_STATE;
+    vm->log_fn = o->log_fn;
+    vm->log_user = o->log_user;
+    vm->log_level = o->log_level;
+    return vm;
+}
+
+static void vm_log_forward(void *user, enum log_level level, const char *module,
+                           const char *message)
+{
+    const mvm_vm *vm = user;
+
+    vm->log_fn(vm->log_user, (int) level, module, message);
+}
+
+static int run_vm(struct run *run, mvm_vm *vm, mvm_error **err)
+{
+    const mvm_options *o = run->options;
+    int r;
+
+    r = run_check(run, err);
+    if (r < 0)
+        return r;
+    log_info(&run->log, "step", "checked");
+    vmdir_sweep(run->dirs.vms, &run->log);
+    /* A VM that nobody named is one that nobody will ask for again. */
+    r = vmdir_take(run->dirs.vms, o->name, o->remove || !o->name, &vm->dir, err);
+    if (r < 0)
+        return r;
+    r = run_image(run, vm, err);
+    if (r < 0)
+        (void) vmdir_remove(&vm->dir, NULL); /* the first failure is the one to tell */
+    return r;
+}
+
+int mvm_run(const char *image, const mvm_options *options, mvm_vm **ret_vm, mvm_error **err)
+{
+    mvm_options *defaults = options ? NULL : mvm_options_new();
+    const mvm_options *o = options ? options : defaults;
+    mvm_autovalue(run) run = { .options = o, .image_name = image };
+    mvm_vm *vm;
+    int r;
+
+    if (!image || !ret_vm) {
+        mvm_options_free(defaults);
+        return mvm_fail(err, MVM_E_ARG, 0, "mvm_run: NULL");
+    }
+    vm = o ? vm_new(o) : NULL;
+    if (!vm) {
+        mvm_options_free(defaults);
+        return mvm_fail_nomem(err);
+    }
+    run.log = options_log(o);
+    if (o->log_fn)
+        vm->log = (struct log){ .sink = vm_log_forward,
+                                .user = vm,
+                                .level = (enum log_level) o->log_level };
+    r = run_vm(&run, vm, err);
+    mvm_options_free(defaults);
+    if (r < 0) {
+        mvm_vm_free(vm);
+        return r;
+    }
+    *ret_vm = vm;
+    return 0;
+}
+
+int mvm_pull(const char *image, const mvm_options *options, char **ret_digest, mvm_error **err)
+{
+    mvm_options *defaults = options ? NULL : mvm_options_new();
+    const mvm_options *o = options ? options : defaults;
+    mvm_autovalue(run) run = { .options = o, .image_name = image };
+    struct digest_text digest;
+    int r;
+
+    if (!image || !o) {
+        mvm_options_free(defaults);
+        return image ? mvm_fail_nomem(err) : mvm_fail(err, MVM_E_ARG, 0, "mvm_pull: NULL");
+    }
+    run.log = options_log(o);
+    r = dirs_init(&run.dirs, o->data_dir, err);
+    if (r == 0)
+        r = run_pull(&run, err);
+    mvm_options_free(defaults);
+    if (r < 0 || !ret_digest)
+        return r;
+    digest = digest_format(&run.image->manifest);
+    *ret_digest = strdup(digest.text);
+    return *ret_digest ? 0 : mvm_fail_nomem(err);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/vmdir.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/path.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define VMDIR_LOCK "state.lock"
+#define VMDIR_STATE "state.json"
+/* Most bytes of state.json that are read back. */
+#define VMDIR_STATE_MAX 65536
+/* Times that a folder may vanish under us while we take it: each needs another process removing it
+ * just then. */
+#define VMDIR_TRIES 16
+/* Milliseconds between two tries for a lock, since flock(2) has no time limit. */
+#define VMDIR_POLL_MS 5
+
+void vmdir_deinit(struct vmdir *d)
+{
+    free(d->name);
+    free(d->path);
+    if (d->fd >= 0)
+        (void) close(d->fd);
+    if (d->lock_fd >= 0)
+        (void) close(d->lock_fd);
+    if (d->vms_fd >= 0)
+        (void) close(d->vms_fd);
+    *d = (struct vmdir) VMDIR_NONE;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Locks an open folder. 1: locked; 0: somebody else has the lock; MVM_E_NOT_FOUND: the folder is
+ * gone meanwhile. */
+static int lock_folder(int vms_fd, const char *name, int dir_fd, int *ret_fd, mvm_error **err)
+{
+    mvm_autoclose int fd = -EBADF;
+    struct stat held, named;
+    int r;
+
+    r = path_open_beneath(dir_fd, VMDIR_LOCK, O_RDWR | O_CREAT, 0600, &fd, err);
+    if (r < 0)
+        return r;
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return errno == EWOULDBLOCK
+                   ? 0
+                   : mvm_fail(err, MVM_E_SYS, errno, "lock the folder of '%s'", name);
+    /* Its last owner may have removed it between our open and our lock. */
+    if (fstat(dir_fd, &held) < 0 || fstatat(vms_fd, name, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
+        !same_file(&held, &named))
+        return mvm_fail(err, MVM_E_NOT_FOUND, 0, "the folder of '%s' was removed meanwhile", name);
+    *ret_fd = steal_fd(&fd);
+    return 1;
+}
+
+/* Removes what an earlier VM of that name left, but for the lock that we hold. */
+static int empty_folder(int dir_fd, mvm_error **err)
+{
+    static const char *const names[] = { VMDIR_STATE, "console.log", "vm.log" };
+    int r = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(names) && r == 0; i++)
+        r = path_remove_tree(dir_fd, names[i], err);
+    return r;
+}
+
+static int take_named(struct vmdir *d, const char *name, mvm_error **err)
+{
+    for (unsigned i = 0; i < VMDIR_TRIES; i++) {
+        mvm_autoerror mvm_error *cause = NULL;
+        mvm_autoclose int fd = -EBADF;
+        int r;
+
+        r = path_make_dir_at(d->vms_fd, name, 0700, &fd, &cause);
+        if (r == 0)
+            r = lock_folder(d->vms_fd, name, fd, &d->lock_fd, &cause);
+        if (r == 0)
+            return mvm_fail(err, MVM_E_BUSY, 0, "a VM named '%s' runs already", name);
+        if (r == MVM_E_NOT_FOUND)
+            continue;
+        if (r < 0) {
+            error_move(err, steal_ptr(&cause));
+            return r;
+        }
+        d->fd = steal_fd(&fd);
+        d->name = strdup(name);
+        return d->name ? empty_folder(d->fd, err) : mvm_fail_nomem(err);
+    }
+    return mvm_fail(err, MVM_E_BUSY, 0, "the folder of '%s' comes and goes", name);
+}
+
+static int take_fresh(struct vmdir *d, mvm_error **err)
+{
+    int r = path_make_temp_dir(d->vms_fd, "vm-", &d->name, &d->fd, err);
+
+    if (r < 0)
+        return r;
+    r = lock_folder(d->vms_fd, d->name, d->fd, &d->lock_fd, err);
+    /* Only a sweep by another process can have it, which takes a folder without state for a dead
+     * VM's. */
+    return r == 0 ? mvm_fail(err, MVM_E_BUSY, 0, "the folder of '%s' is being removed", d->name)
+                  : r;
+}
+
+int vmdir_take(const char *vms_path, const char *name, bool remove, struct vmdir *ret,
+               mvm_error **err)
+{
+    mvm_autovalue(vmdir) d = VMDIR_NONE;
+    int r;
+
+    d.remove = remove;
+    r = path_make_dirs(vms_path, 0700, &d.vms_fd, err);
+    if (r == 0)
+        r = name ? take_named(&d, name, err) : take_fresh(&d, err);
+    if (r < 0)
+        return r;
+    d.path = path_join(vms_path, d.name);
+    if (!d.path)
+        return mvm_fail_nomem(err);
+    *ret = d;
+    d = (struct vmdir) VMDIR_NONE;
+    return 0;
+}
+
+int vmdir_remove(struct vmdir *d, mvm_error **err)
+{
+    int r = path_remove_tree(d->vms_fd, d->name, err);
+
+    return r < 0 ? mvm_context(err, r, "remove '%s'", d->path) : 0;
+}
+
+int vmdir_write_state(const struct vmdir *d, const char *image, const char *digest, int status,
+                      mvm_error **err)
+{
+    mvm_autojson json_t *j = json_object();
+    mvm_autofree char *text = NULL;
+    bool failed = false;
+
+    failed |= json_object_set_new(j, "name", json_string(d->name)) < 0;
+    failed |= json_object_set_new(j, "image", json_string(image)) < 0;
+    failed |= json_object_set_new(j, "digest", json_string(digest)) < 0;
+    failed |= json_object_set_new(j, "remove", json_boolean(d->remove)) < 0;
+    failed |= json_object_set_new(j, status < 0 ? "started" : "ended", json_integer(time(NULL))) <
+              0;
+    if (status >= 0)
+        failed |= json_object_set_new(j, "status", json_integer(status)) < 0;
+    text = failed ? NULL : json_dumps(j, JSON_COMPACT);
+    if (!text)
+        return mvm_fail(err, MVM_E_ARG, 0, "'%s' is not valid UTF-8", image);
+    return file_write(d->fd, VMDIR_STATE, text, strlen(text), 0600, err);
+}
+
+int vmdir_wait_free(struct vmdir *d, int timeout_ms, mvm_error **err)
+{
+    uint64_t deadline = clock_now_ms() + (uint64_t) timeout_ms;
+
+    for (;;) {
+        int r = lock_folder(d->vms_fd, d->name, d->fd, &d->lock_fd, err);
+
+        if (r != 0)
+            return r < 0 ? r : 0;
+        if (clock_now_ms() >= deadline)
+            return mvm_fail(err, MVM_E_BUSY, 0, "the folder of '%s' is still in use", d->name);
+        (void) poll(NULL, 0, VMDIR_POLL_MS);
+    }
+}
+
+/* No state: its maker died before the VM was started. */
+static bool is_to_be_removed(int dir_fd)
+{
+    mvm_autofree char *text = NULL;
+    mvm_autojson json_t *j = NULL;
+    bool remove = false;
+    size_t len = 0;
+    int r = file_read(dir_fd, VMDIR_STATE, VMDIR_STATE_MAX, &text, &len, NULL);
+
+    if (r == MVM_E_NOT_FOUND)
+        return true;
+    if (r < 0 || json_parse(text, len, VMDIR_STATE, &j, NULL) < 0)
+        return false;
+    return json_get_bool(j, "remove", &remove, NULL) == 0 && remove;
+}
+
+static void sweep_one(int vms_fd, const char *name, const struct log *log)
+{
+    mvm_autoerror mvm_error *err = NULL;
+    mvm_autoclose int fd = -EBADF;
+    mvm_autoclose int lock_fd = -EBADF;
+
+    if (path_open_beneath(vms_fd, name, O_RDONLY | O_DIRECTORY, 0, &fd, NULL) < 0 ||
+        lock_folder(vms_fd, name, fd, &lock_fd, NULL) != 1 || !is_to_be_removed(fd))
+        return;
+    if (path_remove_tree(vms_fd, name, &err) < 0)
+        log_warning(log, "vm", "remove what is left of '%s': %s", name, mvm_error_message(err));
+}
+
+void vmdir_sweep(const char *vms_path, const struct log *log)
+{
+    DIR *dir = opendir(vms_path);
+    const struct dirent *e;
+
+    if (!dir)
+        return; /* no VM has been here yet */
+    while ((e = readdir(dir)))
+        if (e->d_name[0] != '.')
+            sweep_one(dirfd(dir), e->d_name, log);
+    (void) closedir(dir);
+}

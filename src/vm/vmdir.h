@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The folder of one VM: <vms>/<name>/, 0700, with state.lock, state.json, console.log and vm.log.
+ *
+ * The lock is a flock on state.lock, whose open file description the runner and the machine's
+ * process hold as well: it is taken as long as any of them lives, and the kernel lets go of it when
+ * the last one has died, however it died. Who can take it knows that nothing of that VM runs, and
+ * may reuse or remove the folder. Nothing else (no process id) is ever trusted to say that a VM
+ * runs.
+ */
+#ifndef VM_VMDIR_H
+#define VM_VMDIR_H
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <stdbool.h>
+
+struct vmdir {
+    char *name;  /* owned */
+    char *path;  /* owned, absolute */
+    int vms_fd;  /* owned: the folder of all */
+    int fd;      /* owned */
+    int lock_fd; /* owned: holds the lock; -EBADF once given up */
+    bool remove; /* the folder goes at the end, whoever comes to clear it */
+};
+#define VMDIR_NONE                                        \
+    {                                                     \
+        .vms_fd = -EBADF, .fd = -EBADF, .lock_fd = -EBADF \
+    }
+/* Closes; the folder stays. */
+void vmdir_deinit(struct vmdir *d);
+MVM_DEFINE_AUTOVALUE(vmdir, vmdir_deinit)
+
+/* Makes or takes over the folder of @name (NULL: a free name is made up) and locks it. MVM_E_BUSY
+ * when a VM of that name runs. What an earlier VM of that name left is removed. */
+int vmdir_take(const char *vms_path, const char *name, bool remove, struct vmdir *ret,
+               mvm_error **err);
+/* Removes the folder. The lock must be held. */
+int vmdir_remove(struct vmdir *d, mvm_error **err);
+/* state.json: what the VM is and how it ended; @status negative: it runs or ended without a status.
+ */
+int vmdir_write_state(const struct vmdir *d, const char *image, const char *digest, int status,
+                      mvm_error **err);
+/* Waits up to @timeout_ms until nobody but us holds the lock any more. */
+int vmdir_wait_free(struct vmdir *d, int timeout_ms, mvm_error **err);
+/* Removes the folders of VMs that were to be removed and whose processes were all killed before
+ * they could. */
+void vmdir_sweep(const char *vms_path, const struct log *log);
+
+#endif
