@@ -6,7 +6,6 @@
 #include "base/strbuf.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 
 /* Bytes of stderr that are kept for the message: its last lines. */
@@ -18,19 +17,27 @@ struct run_output {
     bool keep_tail; /* drop the oldest bytes rather than fail */
 };
 
+/* Makes room for @len bytes, at most the maximum, by dropping the oldest. */
+static void run_drop_oldest(struct strbuf *sb, size_t len)
+{
+    size_t room = sb->max - sb->len;
+
+    if (len <= room)
+        return;
+    memmove(sb->data, sb->data + (len - room), sb->len - (len - room));
+    sb->len -= len - room;
+}
+
 static void run_keep(struct run_output *o, const char *data, size_t len)
 {
     if (!o->text)
         return;
-    if (o->keep_tail && len > o->text->max - o->text->len) {
-        mvm_autovalue(strbuf) tail = STRBUF_INIT(o->text->max);
-        size_t keep = len >= tail.max / 2 ? 0 : tail.max / 2 - len;
+    if (o->keep_tail) {
+        size_t skip = len > o->text->max ? len - o->text->max : 0;
 
-        keep = keep > o->text->len ? o->text->len : keep;
-        strbuf_add(&tail, o->text->data + o->text->len - keep, keep);
-        strbuf_reset(o->text);
-        strbuf_add(o->text, strbuf_str(&tail), tail.len);
-        len = len > o->text->max / 2 ? o->text->max / 2 : len;
+        data += skip;
+        len -= skip;
+        run_drop_oldest(o->text, len);
     }
     strbuf_add(o->text, data, len);
 }
@@ -51,17 +58,23 @@ static int run_read(struct run_output *o, mvm_error **err)
     return o->text ? strbuf_check(o->text, "a program's output", err) : 0;
 }
 
+/* Milliseconds for poll(2) and child_wait(). */
+static int run_time_left(uint64_t deadline_ms)
+{
+    uint64_t now = clock_now_ms();
+
+    if (deadline_ms == UINT64_MAX)
+        return -1;
+    return now >= deadline_ms ? 0 : (int) (deadline_ms - now);
+}
+
 /* Reads both to their end. */
 static int run_collect(struct run_output *outputs, uint64_t deadline_ms, mvm_error **err)
 {
     while (outputs[0].fd >= 0 || outputs[1].fd >= 0) {
         struct pollfd p[2] = { { .fd = outputs[0].fd, .events = POLLIN },
                                { .fd = outputs[1].fd, .events = POLLIN } };
-        uint64_t now = clock_now_ms();
-        int left = deadline_ms == UINT64_MAX ? -1
-                   : now >= deadline_ms      ? 0
-                                             : (int) (deadline_ms - now);
-        int n = poll(p, 2, left), r = 0;
+        int n = poll(p, 2, run_time_left(deadline_ms)), r = 0;
 
         if (n < 0 && errno != EINTR)
             return mvm_fail(err, MVM_E_SYS, errno, "wait for a program's output");
@@ -165,7 +178,7 @@ int child_run(const struct child_spec *spec, int timeout_ms, size_t max, char **
     outputs[1] = (struct run_output){ .fd = pipes.read_fds[1], .text = &errors, .keep_tail = true };
     r = run_collect(outputs, deadline, err);
     if (r == 0)
-        r = child_wait(&c, timeout_ms, &status, err);
+        r = child_wait(&c, run_time_left(deadline), &status, err);
     if (r == 0)
         r = run_status(spec->argv[0], status, &errors, err);
     if (r < 0)

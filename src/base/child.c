@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Between clone3() and execve() the child shares nothing with us but copied memory, and another
+ * Between clone() and execve() the child shares nothing with us but copied memory, and another
  * thread of ours may have held any lock at that instant: only async-signal-safe calls are made
  * there.
  */
 #include "base/child.h"
 
+#include "base/clock.h"
+
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
@@ -15,8 +18,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* Descriptors that a child may be given; also where the copies are parked while the numbers are
- * dealt out. */
+/* Descriptors that a child may be given, and the end of their numbers; above it the copies are
+ * parked while the numbers are dealt out. */
 #define CHILD_FDS_MAX 64
 
 struct child_start {
@@ -28,14 +31,17 @@ struct child_start {
 static int start_fds(struct child_start *start)
 {
     const struct child_spec *spec = start->spec;
-    int parked[CHILD_FDS_MAX], null_fd;
+    int parked[CHILD_FDS_MAX], error_fd, null_fd;
 
     if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
         return errno;
-    start->error_fd = fcntl(start->error_fd, F_DUPFD_CLOEXEC, CHILD_FDS_MAX);
+    error_fd = fcntl(start->error_fd, F_DUPFD_CLOEXEC, CHILD_FDS_MAX);
+    if (error_fd < 0)
+        return errno;
+    start->error_fd = error_fd;
     null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     null_fd = null_fd < 0 ? null_fd : fcntl(null_fd, F_DUPFD_CLOEXEC, CHILD_FDS_MAX);
-    if (start->error_fd < 0 || null_fd < 0)
+    if (null_fd < 0)
         return errno;
     for (size_t i = 0; i < spec->n_fds; i++) {
         parked[i] = fcntl(spec->fds[i].from, F_DUPFD_CLOEXEC, CHILD_FDS_MAX);
@@ -94,7 +100,10 @@ static _Noreturn void child_start(struct child_start *start)
     if (e == 0 && spec->prepare)
         e = spec->prepare(spec->prepare_user);
     if (e == 0) {
-        (void) execvpe(spec->path ? spec->path : spec->argv[0], spec->argv, envp);
+        if (spec->path)
+            (void) execve(spec->path, spec->argv, envp);
+        else
+            (void) execvpe(spec->argv[0], spec->argv, envp);
         e = errno;
     }
     if (write(start->error_fd, &e, sizeof(e)) < 0)
@@ -102,14 +111,46 @@ static _Noreturn void child_start(struct child_start *start)
     _exit(127);
 }
 
-/* fork() with a pidfd. */
+/* fork() with a pidfd. Not clone3(): container engines answer it with ENOSYS, since their filters
+ * cannot look into its struct. */
 static pid_t clone_child(int *pidfd)
 {
-    struct clone_args args = { .flags = CLONE_PIDFD,
-                               .pidfd = (uint64_t) (uintptr_t) pidfd,
-                               .exit_signal = SIGCHLD };
+    return (pid_t) syscall(SYS_clone, (unsigned long) (CLONE_PIDFD | SIGCHLD), NULL, pidfd, NULL,
+                           NULL);
+}
 
-    return (pid_t) syscall(SYS_clone3, &args, sizeof(args));
+static int spec_check(const struct child_spec *spec, const char *name, mvm_error **err)
+{
+    if (spec->n_fds > CHILD_FDS_MAX)
+        return mvm_fail(err, MVM_E_ARG, 0, "more than %d descriptors for '%s'", CHILD_FDS_MAX,
+                        name);
+    for (size_t i = 0; i < spec->n_fds; i++)
+        if (spec->fds[i].to < 0 || spec->fds[i].to >= CHILD_FDS_MAX)
+            return mvm_fail(err, MVM_E_ARG, 0, "descriptor number %d for '%s' is not 0 to %d",
+                            spec->fds[i].to, name, CHILD_FDS_MAX - 1);
+    return 0;
+}
+
+/* Starts the child with all signals blocked: no handler of the caller's may run in it before they
+ * are reset. */
+static int clone_start(struct child_start *start, struct child *ret, const char *name,
+                       mvm_error **err)
+{
+    sigset_t all, old;
+    int pidfd = -EBADF, e;
+    pid_t pid;
+
+    (void) sigfillset(&all);
+    (void) pthread_sigmask(SIG_SETMASK, &all, &old);
+    pid = clone_child(&pidfd);
+    if (pid == 0)
+        child_start(start);
+    e = errno;
+    (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (pid < 0)
+        return mvm_fail(err, MVM_E_SYS, e, "start '%s'", name);
+    *ret = (struct child){ .pid = pid, .pidfd = pidfd };
+    return 0;
 }
 
 /* 0 when the exec succeeded, else the errno that stopped it. */
@@ -131,29 +172,19 @@ int child_spawn(const struct child_spec *spec, struct child *ret, mvm_error **er
     mvm_autoclose int write_fd = -EBADF;
     const char *name = spec->path ? spec->path : spec->argv[0];
     struct child_start start = { .spec = spec, .parent = getpid() };
-    sigset_t all, old;
-    int fds[2], e;
+    int fds[2], e, r;
 
-    if (spec->n_fds > CHILD_FDS_MAX)
-        return mvm_fail(err, MVM_E_ARG, 0, "more than %d descriptors for '%s'", CHILD_FDS_MAX,
-                        name);
+    r = spec_check(spec, name, err);
+    if (r < 0)
+        return r;
     if (pipe2(fds, O_CLOEXEC) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "make a pipe");
     read_fd = fds[0];
     write_fd = fds[1];
     start.error_fd = write_fd;
-    /* No handler of the caller's may run in the child before they are reset. */
-    (void) sigfillset(&all);
-    (void) pthread_sigmask(SIG_SETMASK, &all, &old);
-    c.pid = clone_child(&c.pidfd);
-    if (c.pid == 0)
-        child_start(&start);
-    e = errno;
-    (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (c.pid < 0) {
-        c = (struct child) CHILD_NONE;
-        return mvm_fail(err, MVM_E_SYS, e, "start '%s'", name);
-    }
+    r = clone_start(&start, &c, name, err);
+    if (r < 0)
+        return r;
     (void) close(steal_fd(&write_fd));
     e = start_result(read_fd);
     if (e)
@@ -167,11 +198,15 @@ int child_spawn(const struct child_spec *spec, struct child *ret, mvm_error **er
 static int wait_for_end(int pidfd, int timeout_ms, mvm_error **err)
 {
     struct pollfd p = { .fd = pidfd, .events = POLLIN };
-    int n;
+    uint64_t start = clock_now_ms();
+    int n, left = timeout_ms;
 
-    do
-        n = poll(&p, 1, timeout_ms);
-    while (n < 0 && errno == EINTR);
+    while ((n = poll(&p, 1, left)) < 0 && errno == EINTR) {
+        uint64_t gone = clock_now_ms() - start;
+
+        if (timeout_ms >= 0) /* a stream of signals does not move the limit */
+            left = gone >= (uint64_t) timeout_ms ? 0 : timeout_ms - (int) gone;
+    }
     if (n < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "wait for a process");
     return n;
@@ -217,7 +252,9 @@ void child_deinit(struct child *c)
 
     if (c->pidfd >= 0) {
         (void) child_kill(c, SIGKILL, NULL); /* our own child: only an ended one can refuse */
-        (void) child_wait(c, -1, &status, NULL);
+        /* It fails where SIGCHLD is ignored, or the program reaps what is not its own. */
+        if (child_wait(c, -1, &status, NULL) < 0)
+            (void) close(c->pidfd);
     }
     *c = (struct child) CHILD_NONE;
     errno = saved;

@@ -28,16 +28,17 @@ struct child_fd {
 };
 
 struct child_spec {
-    const char *path;           /* program; NULL: argv[0], found through PATH */
+    const char *path;           /* program; NULL: argv[0], found through our PATH */
     char *const *argv;          /* NULL-ended */
     char *const *envp;          /* NULL-ended; NULL: ours */
-    const struct child_fd *fds; /* 0, 1 and 2 that are not listed are /dev/null */
+    const struct child_fd *fds; /* at most 64, numbers 0 to 63; 0, 1, 2 not listed: /dev/null */
     size_t n_fds;
     bool new_session; /* setsid */
-    int death_signal; /* PR_SET_PDEATHSIG; 0: none */
+    int death_signal; /* sent when the spawning thread ends (PR_SET_PDEATHSIG); 0: none */
     int cwd_fd;       /* 0: ours (descriptor 0 is never a directory here) */
     /* Runs in the child just before exec, with only async-signal-safe calls; a non-zero result is
-     * the errno that child_spawn() reports. NULL: nothing. */
+     * the errno that child_spawn() reports. NULL: nothing. One that changes user or group loses the
+     * death signal (prctl(2)) and asks for it again. */
     int (*prepare)(void *user);
     void *prepare_user;
 };

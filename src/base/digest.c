@@ -32,14 +32,29 @@ static bool hex_parse(const char *hex, size_t bytes, uint8_t *out)
     return true;
 }
 
-/* algorithm ::= component (separator component)*; descriptor.md, Digests. */
+#define DIGEST_LOWER "abcdefghijklmnopqrstuvwxyz0123456789"
+#define DIGEST_UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+/* algorithm ":" encoded, where algorithm ::= component (separator component)*; OCI image-spec,
+ * descriptor.md, Digests. */
 static bool digest_grammar(const char *text)
 {
-    const char *colon = strchr(text, ':');
+    size_t encoded;
 
-    if (!colon || colon == text || colon[1] == '\0')
-        return false;
-    return strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789+._-") == (size_t) (colon - text);
+    for (;; text++) {
+        size_t component = strspn(text, DIGEST_LOWER);
+
+        if (component == 0)
+            return false;
+        text += component;
+        if (*text == ':')
+            break;
+        if (*text == '\0' || !strchr("+._-", *text))
+            return false;
+    }
+    text++;
+    encoded = strspn(text, DIGEST_LOWER DIGEST_UPPER "=_-");
+    return encoded > 0 && text[encoded] == '\0';
 }
 
 int digest_parse(const char *text, struct digest *ret, mvm_error **err)
@@ -104,8 +119,10 @@ int digest_stream_new(enum digest_algorithm algorithm, struct digest_stream **re
         return mvm_fail_nomem(err);
     s->algorithm = algorithm;
     s->ctx = EVP_MD_CTX_new();
-    if (!s->ctx || EVP_DigestInit_ex(
-                       s->ctx, algorithm == DIGEST_SHA512 ? EVP_sha512() : EVP_sha256(), NULL) != 1)
+    if (!s->ctx)
+        return mvm_fail_nomem(err);
+    if (EVP_DigestInit_ex(s->ctx, algorithm == DIGEST_SHA512 ? EVP_sha512() : EVP_sha256(), NULL) !=
+        1)
         return mvm_fail(err, MVM_E_UNSUPPORTED, 0, "%s is not available in this OpenSSL",
                         algorithms[algorithm].name);
     *ret = steal_ptr(&s);
@@ -114,7 +131,7 @@ int digest_stream_new(enum digest_algorithm algorithm, struct digest_stream **re
 
 void digest_stream_update(struct digest_stream *s, const void *data, size_t len)
 {
-    if (EVP_DigestUpdate(s->ctx, data, len) != 1)
+    if (!s->failed && EVP_DigestUpdate(s->ctx, data, len) != 1)
         s->failed = true;
 }
 
@@ -124,6 +141,7 @@ int digest_stream_finish(struct digest_stream *s, struct digest *ret, mvm_error 
 
     if (s->failed || EVP_DigestFinal_ex(s->ctx, d.bytes, NULL) != 1)
         return mvm_fail(err, MVM_E_SYS, 0, "%s failed", algorithms[s->algorithm].name);
+    s->failed = true; /* what comes after the end would change nothing */
     *ret = d;
     return 0;
 }

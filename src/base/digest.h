@@ -37,6 +37,7 @@ struct digest_stream;
 int digest_stream_new(enum digest_algorithm algorithm, struct digest_stream **ret, mvm_error **err);
 void digest_stream_update(struct digest_stream *s, const void *data,
                           size_t len); /* a failure shows at the end */
+/* Once: a second call fails. */
 int digest_stream_finish(struct digest_stream *s, struct digest *ret, mvm_error **err);
 void digest_stream_free(struct digest_stream *s);
 MVM_DEFINE_AUTO(digest_stream, digest_stream_free)

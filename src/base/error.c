@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Room for what one layer adds to a message. */
+#define ERROR_PREFIX_MAX 1024
+
 struct mvm_error {
     int code;
     int errnum;
@@ -49,21 +52,38 @@ void mvm_error_free(mvm_error *err)
     errno = saved;
 }
 
-/* "PREFIX: REST" or PREFIX alone, control characters escaped; NULL when out of memory. */
+/* strerror() of glibc follows the locale, and its unknown numbers share a buffer per thread; the C
+ * library of the guest hands out constant English strings from it and has no strerrordesc_np(). */
+static const char *errno_text(int errnum)
+{
+#ifdef __GLIBC__
+    const char *text = strerrordesc_np(errnum);
+#else
+    const char *text = strerror(errnum);
+#endif
+
+    return text ? text : "unknown error";
+}
+
+/* "PREFIX: REST" or PREFIX alone, escaped; NULL when out of memory. The prefix is cut first, so
+ * that a long name from outside cannot push the reason out of the message. */
 static char *message_build(const char *rest, const char *fmt, va_list ap)
 {
-    char prefix[1024];
     char *raw = NULL, *out = NULL;
-    int n;
+    size_t at;
 
-    n = vsnprintf(prefix, sizeof(prefix), fmt, ap);
-    if (n < 0)
-        return NULL;
-    if (asprintf(&raw, rest ? "%s: %s" : "%s", prefix, rest ? rest : "") < 0)
+    if (vasprintf(&raw, fmt, ap) < 0)
         return NULL;
     out = malloc(ERROR_MESSAGE_MAX);
-    if (out)
-        log_escape(raw, out, ERROR_MESSAGE_MAX);
+    if (out) {
+        log_escape(raw, out, ERROR_PREFIX_MAX);
+        at = strlen(out);
+        if (rest) {
+            out[at++] = ':';
+            out[at++] = ' ';
+            log_escape(rest, out + at, ERROR_MESSAGE_MAX - at);
+        }
+    }
     free(raw);
     return out;
 }
@@ -75,21 +95,21 @@ int error_fail(mvm_error **err, int code, int errnum, const char *fmt, ...)
 
     if (!err)
         return code;
-    mvm_error_free(*err);
-    *err = &no_memory;
     e = calloc(1, sizeof(*e));
-    if (!e)
-        return code;
-    va_start(ap, fmt);
-    e->message = message_build(errnum ? strerrordesc_np(errnum) : NULL, fmt, ap);
-    va_end(ap);
-    if (!e->message) {
-        free(e);
-        return code;
+    if (e) {
+        e->code = code;
+        e->errnum = errnum;
+        va_start(ap, fmt);
+        e->message = message_build(errnum ? errno_text(errnum) : NULL, fmt, ap);
+        va_end(ap);
     }
-    e->code = code;
-    e->errnum = errnum;
-    *err = e;
+    if (e && !e->message) {
+        free(e);
+        e = NULL;
+    }
+    /* The old error goes last: the new message may quote it. */
+    mvm_error_free(*err);
+    *err = e ? e : &no_memory;
     return code;
 }
 

@@ -9,11 +9,12 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* MVM_E_NOT_FOUND when absent, MVM_E_LIMIT above @max; *ret_data is owned by the caller and
- * NUL-ended. */
+/* MVM_E_NOT_FOUND when absent, MVM_E_FORMAT for what is no regular file, MVM_E_LIMIT above @max;
+ * *ret_data is owned by the caller and NUL-ended. */
 int file_read(int dir_fd, const char *name, size_t max, char **ret_data, size_t *ret_len,
               mvm_error **err);
-/* Atomic: a reader sees the old content or the new one. */
+/* Atomic: a reader sees the old content or the new one. @name is one component. A writer that is
+ * killed leaves a file ".tmp-*" at most. */
 int file_write(int dir_fd, const char *name, const void *data, size_t len, mode_t mode,
                mvm_error **err);
 

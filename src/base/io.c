@@ -15,11 +15,15 @@ int io_read_all(int fd, size_t max, char **ret_data, size_t *ret_len, mvm_error 
     size_t cap = 0, len = 0;
 
     for (;;) {
+        size_t room;
         ssize_t n;
 
         if (mem_grow(&data, &cap, len + IO_READ_CHUNK, 1) < 0)
             return mvm_fail_nomem(err);
-        n = read(fd, data + len, cap - len - 1);
+        room = cap - len - 1;
+        if (room > max - len)
+            room = max - len + 1; /* one byte above the maximum tells that it is exceeded */
+        n = read(fd, data + len, room);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)

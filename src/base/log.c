@@ -2,33 +2,52 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/scan.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define LOG_MESSAGE_MAX 2048
+
+/* Length of the character at the start of the text that may be printed as it is, 0 for a control
+ * character or a byte that is no UTF-8. U+0080 to U+009F are controls too: terminals obey them. */
+static size_t log_plain(const char *text, size_t len)
+{
+    const unsigned char *s = (const unsigned char *) text;
+    size_t n = scan_utf8_char(text, len);
+
+    if (n == 1)
+        return s[0] >= 0x20 && s[0] != 0x7f;
+    if (n == 2 && s[0] == 0xc2 && s[1] < 0xa0)
+        return 0;
+    return n;
+}
 
 void log_escape(const char *text, char *out, unsigned long size)
 {
     static const char hex[] = "0123456789abcdef";
     unsigned long at = 0;
+    size_t len = strlen(text), n;
 
     if (size == 0)
         return;
-    for (const unsigned char *p = (const unsigned char *) text; *p; p++) {
-        if (*p >= 0x20 && *p != 0x7f) {
-            if (at + 1 >= size)
-                break;
-            out[at++] = (char) *p;
+    for (size_t i = 0; i < len; i += n ? n : 1) {
+        unsigned char c = (unsigned char) text[i];
+
+        n = log_plain(text + i, len - i);
+        if (at + (n ? n : 4) >= size)
+            break;
+        if (n) {
+            memcpy(out + at, text + i, n);
+            at += n;
         } else {
-            if (at + 4 >= size)
-                break;
             out[at++] = '\\';
             out[at++] = 'x';
-            out[at++] = hex[*p >> 4];
-            out[at++] = hex[*p & 15];
+            out[at++] = hex[c >> 4];
+            out[at++] = hex[c & 15];
         }
     }
     out[at] = '\0';

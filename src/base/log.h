@@ -26,7 +26,9 @@ void log_write(const struct log *log, enum log_level level, const char *module, 
 /* A sink that writes "<seconds of CLOCK_MONOTONIC> level module: message" to the descriptor that
  * @user points at. */
 void log_sink_fd(void *user, enum log_level level, const char *module, const char *message);
-/* Copies @text with control characters as \xNN and cut at @size - 1; for text from outside. */
+/* Copies @text, for text from outside: the bytes of control characters and of what is not UTF-8
+ * become \xNN; cut, between characters, to at most @size - 1 bytes. What is escaped already stays.
+ */
 void log_escape(const char *text, char *out, unsigned long size);
 
 #define log_error(l, m, ...) log_write((l), LOG_LEVEL_ERROR, (m), __VA_ARGS__)

@@ -20,7 +20,8 @@ struct loop_source {
     struct loop_source *next;
     int fd; /* borrowed; -EBADF for a timer */
     uint32_t events;
-    bool always; /* a regular file: ready whenever wanted */
+    bool watched; /* known to epoll */
+    bool always;  /* a regular file: ready whenever wanted */
     bool removed;
     uint64_t due_ms; /* of a timer; UINT64_MAX: stopped */
     loop_fd_fn *fd_fn;
@@ -30,6 +31,7 @@ struct loop_source {
 
 struct loop {
     int epoll_fd; /* owned */
+    bool running;
     bool stopping;
     struct loop_source *sources; /* owned list */
 };
@@ -67,8 +69,7 @@ void loop_free(struct loop *l)
     if (!l)
         return;
     loop_sweep(l, true);
-    if (l->epoll_fd >= 0)
-        (void) close(l->epoll_fd);
+    autoclose_run(&l->epoll_fd);
     free(l);
 }
 
@@ -87,23 +88,38 @@ static struct loop_source *source_new(struct loop *l, void *user)
     return s;
 }
 
+/* epoll reports EPOLLHUP and EPOLLERR also to who asked for nothing, so a source that wants nothing
+ * is taken out: else a closed peer would wake us again and again while its reader pauses. */
+static int source_watch(struct loop_source *s, uint32_t events)
+{
+    struct epoll_event ev = { .events = events, .data.ptr = s };
+    int op = !s->watched ? EPOLL_CTL_ADD : events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
+
+    if (s->always || (!s->watched && !events))
+        return 0;
+    if (epoll_ctl(s->loop->epoll_fd, op, s->fd, &ev) < 0) {
+        if (errno != EPERM || op != EPOLL_CTL_ADD)
+            return -1;
+        s->always = true;
+        return 0;
+    }
+    s->watched = events != 0;
+    return 0;
+}
+
 int loop_add_fd(struct loop *l, int fd, uint32_t events, loop_fd_fn *fn, void *user,
                 struct loop_source **ret, mvm_error **err)
 {
     struct loop_source *s = source_new(l, user);
-    struct epoll_event ev = { .events = events, .data.ptr = s };
 
     if (!s)
         return mvm_fail_nomem(err);
     s->fd = fd;
     s->events = events;
     s->fd_fn = fn;
-    if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0) {
-        if (errno != EPERM) {
-            s->removed = true;
-            return mvm_fail(err, MVM_E_SYS, errno, "watch descriptor %d", fd);
-        }
-        s->always = true;
+    if (source_watch(s, events) < 0) {
+        s->removed = true;
+        return mvm_fail(err, MVM_E_SYS, errno, "watch descriptor %d", fd);
     }
     *ret = s;
     return 0;
@@ -111,13 +127,11 @@ int loop_add_fd(struct loop *l, int fd, uint32_t events, loop_fd_fn *fn, void *u
 
 int loop_set_events(struct loop_source *s, uint32_t events, mvm_error **err)
 {
-    struct epoll_event ev = { .events = events, .data.ptr = s };
-
-    if (s->events == events)
+    if (s->removed || s->events == events)
         return 0;
-    s->events = events;
-    if (!s->always && epoll_ctl(s->loop->epoll_fd, EPOLL_CTL_MOD, s->fd, &ev) < 0)
+    if (source_watch(s, events) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "watch descriptor %d", s->fd);
+    s->events = events;
     return 0;
 }
 
@@ -143,7 +157,7 @@ void loop_remove(struct loop_source *s)
 {
     if (!s || s->removed)
         return;
-    if (s->fd_fn && !s->always)
+    if (s->watched)
         (void) epoll_ctl(s->loop->epoll_fd, EPOLL_CTL_DEL, s->fd,
                          NULL); /* the caller may have closed it already */
     s->removed = true;
@@ -154,6 +168,12 @@ void loop_stop(struct loop *l)
     l->stopping = true;
 }
 
+/* What a source that is always ready has to tell. */
+static uint32_t source_ready(const struct loop_source *s)
+{
+    return s->always ? s->events & (EPOLLIN | EPOLLOUT) : 0;
+}
+
 /* Milliseconds until something is due by itself; -1: nothing is. */
 static int loop_patience(const struct loop *l)
 {
@@ -162,7 +182,7 @@ static int loop_patience(const struct loop *l)
     for (const struct loop_source *s = l->sources; s; s = s->next) {
         if (s->removed)
             continue;
-        if (s->always && s->events)
+        if (source_ready(s))
             return 0;
         if (s->due_ms < first)
             first = s->due_ms;
@@ -179,36 +199,51 @@ static void loop_dispatch_own(struct loop *l)
 {
     uint64_t now = clock_now_ms();
 
-    for (struct loop_source *s = l->sources; s; s = s->next) {
+    for (struct loop_source *s = l->sources; s && !l->stopping; s = s->next) {
         if (s->removed)
             continue;
         if (s->timer_fn && s->due_ms <= now) {
             s->due_ms = UINT64_MAX;
             s->timer_fn(s->user);
-        } else if (s->always && s->events) {
-            s->fd_fn(s->user, s->events);
+        } else if (source_ready(s)) {
+            s->fd_fn(s->user, source_ready(s));
         }
     }
 }
 
-int loop_run(struct loop *l, mvm_error **err)
+/* Waits once and calls whom it concerns. After loop_stop() nobody is called any more: what is ready
+ * is still so in the next run. */
+static int loop_round(struct loop *l, mvm_error **err)
 {
     struct epoll_event ev[LOOP_BATCH];
+    int n = epoll_wait(l->epoll_fd, ev, LOOP_BATCH, loop_patience(l));
 
-    l->stopping = false;
-    while (!l->stopping) {
-        int n = epoll_wait(l->epoll_fd, ev, LOOP_BATCH, loop_patience(l));
+    if (n < 0 && errno != EINTR)
+        return mvm_fail(err, MVM_E_SYS, errno, "wait for events");
+    for (int i = 0; i < n && !l->stopping; i++) {
+        struct loop_source *s = ev[i].data.ptr;
+        uint32_t wanted = s->watched ? s->events | EPOLLHUP | EPOLLERR : 0;
 
-        if (n < 0 && errno != EINTR)
-            return mvm_fail(err, MVM_E_SYS, errno, "wait for events");
-        for (int i = 0; i < n; i++) {
-            struct loop_source *s = ev[i].data.ptr;
-
-            if (!s->removed)
-                s->fd_fn(s->user, ev[i].events);
-        }
-        loop_dispatch_own(l);
-        loop_sweep(l, false);
+        /* An earlier callback of this round may have removed it, or asked for something else. */
+        if (!s->removed && (ev[i].events & wanted))
+            s->fd_fn(s->user, ev[i].events & wanted);
     }
+    loop_dispatch_own(l);
+    loop_sweep(l, false);
     return 0;
+}
+
+int loop_run(struct loop *l, mvm_error **err)
+{
+    int r = 0;
+
+    /* A run within a callback would free sources that the outer one still names. */
+    if (l->running)
+        return mvm_fail(err, MVM_E_STATE, 0, "the event loop runs already");
+    l->running = true;
+    while (r == 0 && !l->stopping)
+        r = loop_round(l, err);
+    l->running = false;
+    l->stopping = false;
+    return r;
 }

@@ -22,7 +22,8 @@ void loop_free(struct loop *l);
 MVM_DEFINE_AUTO(loop, loop_free)
 
 /* @fd is borrowed, and must stay open until the source is removed. A regular file, which epoll
- * refuses, counts as always ready for what was asked. */
+ * refuses, counts as always ready for what was asked. @events 0 pauses the source: not even a
+ * closed peer is reported then; to wait for that alone, ask for EPOLLHUP. */
 int loop_add_fd(struct loop *l, int fd, uint32_t events, loop_fd_fn *fn, void *user,
                 struct loop_source **ret, mvm_error **err);
 int loop_set_events(struct loop_source *s, uint32_t events, mvm_error **err);
@@ -32,7 +33,8 @@ int loop_add_timer(struct loop *l, int delay_ms, loop_timer_fn *fn, void *user,
 void loop_set_timer(struct loop_source *s, int delay_ms);
 void loop_remove(struct loop_source *s); /* NULL is fine */
 
-int loop_run(struct loop *l, mvm_error **err); /* until loop_stop() */
-void loop_stop(struct loop *l);
+/* Until loop_stop(), which may come first: the run then ends at once. MVM_E_STATE in a callback. */
+int loop_run(struct loop *l, mvm_error **err);
+void loop_stop(struct loop *l); /* calls no callback after the one that stops */
 
 #endif

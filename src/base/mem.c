@@ -15,10 +15,11 @@ int mem_grow(void *pp, size_t *cap, size_t n, size_t size)
     while (want <= n)
         if (__builtin_mul_overflow(want, 2, &want))
             return -1;
-    grown = reallocarray(*(void **) pp, want, size);
+    memcpy(&grown, pp, sizeof(grown)); /* as in autofree_run() */
+    grown = reallocarray(grown, want, size);
     if (!grown)
         return -1;
-    *(void **) pp = grown;
+    memcpy(pp, &grown, sizeof(grown));
     *cap = want;
     return 0;
 }
@@ -61,9 +62,10 @@ int strv_addf(struct strv *v, const char *fmt, ...)
 
 int strv_copy(struct strv *v, const struct strv *from)
 {
+    size_t n = from->n; /* @from may be @v */
     int r = 0;
 
-    for (size_t i = 0; i < from->n && r == 0; i++)
+    for (size_t i = 0; i < n && r == 0; i++)
         r = strv_add(v, from->items[i]);
     return r;
 }

@@ -17,8 +17,10 @@
 static inline void autofree_run(void *pp)
 {
     int saved = errno;
+    void *p;
 
-    free(*(void **) pp);
+    memcpy(&p, pp, sizeof(p)); /* a void * may not alias the caller's type of pointer */
+    free(p);
     errno = saved;
 }
 
@@ -33,8 +35,11 @@ static inline void autoclose_run(const int *fd)
 
 static inline void autofclose_run(FILE **fp)
 {
+    int saved = errno;
+
     if (*fp)
         (void) fclose(*fp); /* for readers; a written file is closed and checked by hand */
+    errno = saved;
 }
 
 #define mvm_autofree __attribute__((cleanup(autofree_run)))
@@ -89,7 +94,7 @@ struct strv {
     size_t cap;
 };
 int strv_add(struct strv *v, const char *text);              /* copies; 0 or MVM_E_NOMEM */
-int strv_addn(struct strv *v, const char *text, size_t len); /* copies; 0 or MVM_E_NOMEM */
+int strv_addn(struct strv *v, const char *text, size_t len); /* copies up to a NUL or @len */
 int strv_copy(struct strv *v, const struct strv *from);      /* appends all of @from */
 int strv_addf(struct strv *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void strv_deinit(struct strv *v); /* twice is fine */

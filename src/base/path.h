@@ -13,20 +13,24 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* The tree chooses what a name is: a caller that reads adds O_NONBLOCK, for a FIFO, and looks at
+ * the type. Makes nothing: @flags has no O_CREAT. */
 int path_open_in_root(int root_fd, const char *path, int flags, int *ret_fd, mvm_error **err);
 int path_open_beneath(int dir_fd, const char *path, int flags, mode_t mode, int *ret_fd,
                       mvm_error **err);
 /* Makes the directory @path (absolute, from the user or the environment) with its parents and opens
  * it. New ones get @mode; an existing one keeps its own. */
 int path_make_dirs(const char *path, mode_t mode, int *ret_fd, mvm_error **err);
-/* Makes (unless it is there) and opens one directory below @dir_fd; @name has no slash. */
+/* Makes (unless it is there) and opens one directory below @dir_fd; @name is one component. */
 int path_make_dir_at(int dir_fd, const char *name, mode_t mode, int *ret_fd, mvm_error **err);
-/* Removes @name below @dir_fd and all that it holds, without following links or crossing out;
- * absent is fine. */
+/* Removes @name, one component, below @dir_fd and all that it holds, at any depth, without
+ * following links or crossing into another mount; absent is fine. */
 int path_remove_tree(int dir_fd, const char *name, mvm_error **err);
-/* "a/b" with exactly one slash; owned by the caller; NULL when out of memory. */
+/* "a/b" with exactly one slash between; @name alone below an empty @dir; owned by the caller; NULL
+ * when out of memory. */
 char *path_join(const char *dir, const char *name);
-/* The path behind a descriptor, from /proc/self/fd; owned by the caller. */
+/* The path behind a descriptor, from /proc/self/fd; owned by the caller. MVM_E_NOT_FOUND for what
+ * never had a path, or has none any more. */
 int path_of_fd(int fd, char **ret_path, mvm_error **err);
 /* One component: not empty, ".", "..", no slash, at most 255 bytes. */
 bool path_is_component(const char *name);

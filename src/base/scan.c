@@ -3,6 +3,12 @@
 
 #include <string.h>
 
+/* Largest whole number of any time unit: even as hours with a fraction it fits 64 bits of
+ * milliseconds. */
+#define SCAN_TIME_MAX (UINT64_MAX / 3600000 - 1)
+/* Nanoseconds are the finest that anybody writes, and keep the product below 64 bits. */
+#define SCAN_FRACTION_DIGITS 9
+
 /* Digits at the start of the text; gives how many, 0 for none or an overflow above @max. */
 static size_t scan_digits(const char *text, size_t len, uint64_t max, uint64_t *ret)
 {
@@ -56,7 +62,10 @@ bool scan_size(const char *text, size_t len, uint64_t unit, uint64_t *ret)
 
     if (n == 0 || (n < len && !scan_size_suffix(text + n, len - n, &scale)))
         return false;
-    return !__builtin_mul_overflow(value, scale, ret);
+    if (__builtin_mul_overflow(value, scale, &value))
+        return false;
+    *ret = value;
+    return true;
 }
 
 /* The unit at the start of the text in milliseconds; gives its length. */
@@ -78,23 +87,26 @@ static size_t scan_time_unit(const char *text, size_t len, uint64_t *ret)
     return 0;
 }
 
-/* One "1.5s" at the start of the text; gives its length, 0 when there is none. */
-static size_t scan_time_part(const char *text, size_t len, uint64_t *ret)
+/* One "1.5s" at the start of the text; gives its length, 0 when there is none. Only a number that
+ * stands alone may go without its unit: "1h30" could mean two things. */
+static size_t scan_time_part(const char *text, size_t len, bool alone, uint64_t *ret)
 {
     uint64_t whole = 0, fraction = 0, unit = 1000, scale = 1;
-    size_t at = scan_digits(text, len, UINT64_MAX / 3600000, &whole);
+    size_t at = scan_digits(text, len, SCAN_TIME_MAX, &whole);
 
     if (at == 0)
         return 0;
     if (at < len && text[at] == '.') {
-        size_t digits = scan_digits(text + at + 1, len - at - 1, 999999999, &fraction);
+        size_t digits = scan_digits(text + at + 1, len - at - 1, UINT32_MAX, &fraction);
 
-        if (digits == 0 || digits > 9)
+        if (digits == 0 || digits > SCAN_FRACTION_DIGITS)
             return 0;
         for (size_t i = 0; i < digits; i++)
             scale *= 10;
         at += 1 + digits;
     }
+    if (at == len && !alone)
+        return 0;
     if (at < len) {
         size_t n = scan_time_unit(text + at, len - at, &unit);
 
@@ -114,7 +126,7 @@ bool scan_duration_ms(const char *text, size_t len, uint64_t *ret)
         return false;
     for (size_t at = 0; at < len;) {
         uint64_t part = 0;
-        size_t n = scan_time_part(text + at, len - at, &part);
+        size_t n = scan_time_part(text + at, len - at, at == 0, &part);
 
         if (n == 0 || __builtin_add_overflow(sum, part, &sum))
             return false;
@@ -129,22 +141,26 @@ bool scan_has_prefix(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* Length of the well-formed sequence at @s (RFC 3629, 4), 0 for none. */
-static size_t utf8_sequence(const unsigned char *s, size_t len)
+/* Length of the sequence that starts with @lead, 0 for a byte that starts none. */
+static size_t utf8_length(unsigned char lead)
 {
-    unsigned char low = 0x80, high = 0xbf;
-    size_t n;
+    if (lead < 0x80)
+        return lead != 0;
+    if (lead >= 0xc2 && lead <= 0xdf)
+        return 2;
+    if ((lead & 0xf0) == 0xe0)
+        return 3;
+    return lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
+}
 
-    if (s[0] < 0x80)
-        return s[0] != 0;
-    if (s[0] >= 0xc2 && s[0] <= 0xdf)
-        n = 2;
-    else if ((s[0] & 0xf0) == 0xe0)
-        n = 3;
-    else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-        n = 4;
-    else
-        return 0;
+size_t scan_utf8_char(const char *text, size_t len)
+{
+    const unsigned char *s = (const unsigned char *) text;
+    unsigned char low = 0x80, high = 0xbf;
+    size_t n = len ? utf8_length(s[0]) : 0;
+
+    if (n < 2)
+        return n;
     /* The second byte rules out overlong forms, surrogates and what lies above U+10FFFF. */
     if (s[0] == 0xe0)
         low = 0xa0;
@@ -165,7 +181,7 @@ static size_t utf8_sequence(const unsigned char *s, size_t len)
 bool scan_is_utf8(const char *text, size_t len)
 {
     for (size_t at = 0; at < len;) {
-        size_t n = utf8_sequence((const unsigned char *) text + at, len - at);
+        size_t n = scan_utf8_char(text + at, len - at);
 
         if (n == 0)
             return false;

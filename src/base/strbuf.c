@@ -20,8 +20,10 @@ static bool strbuf_reserve(struct strbuf *sb, size_t len)
     if (sb->data && len < sb->cap - sb->len)
         return true;
     while (want - sb->len <= len)
-        if (__builtin_mul_overflow(want, 2, &want))
-            want = SIZE_MAX;
+        if (__builtin_mul_overflow(want, 2, &want)) {
+            sb->failed = MVM_E_NOMEM;
+            return false;
+        }
     grown = realloc(sb->data, want);
     if (!grown) {
         sb->failed = MVM_E_NOMEM;

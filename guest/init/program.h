@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The image's program: its three streams or its terminal, its user, and its start. */
+#ifndef INIT_PROGRAM_H
+#define INIT_PROGRAM_H
+
+#include "user.h"
+
+#include "base/error.h"
+#include "base/mem.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Descriptors of one program, soft and hard: programs that use select(2) break above the one, and
+ * servers raise it to the other, which is the kernel's maximum (fs.nr_open). */
+#define PROGRAM_FILES_SOFT 1024
+#define PROGRAM_FILES_HARD 1048576
+
+struct program_spec {
+    const struct strv *argv;
+    const struct strv *env;
+    const char *workdir; /* made when it is not there, as docker does */
+    const struct user *user;
+    bool tty;
+    bool stdin_open;
+    uint16_t rows, cols;
+};
+
+/* Our ends, all non-blocking. */
+struct program {
+    pid_t pid;
+    int in_fd;       /* owned; -EBADF: a terminal, or no stdin */
+    int out_fd;      /* owned; -EBADF: a terminal */
+    int err_fd;      /* owned; -EBADF: a terminal */
+    int terminal_fd; /* owned; -EBADF: none */
+};
+#define PROGRAM_NONE                                                               \
+    {                                                                              \
+        .in_fd = -EBADF, .out_fd = -EBADF, .err_fd = -EBADF, .terminal_fd = -EBADF \
+    }
+void program_deinit(struct program *p);
+MVM_DEFINE_AUTOVALUE(program, program_deinit)
+
+/* MVM_E_NOT_FOUND: no such program. MVM_E_CHILD: it is there and cannot be executed. Anything else
+ * is a failure before that. */
+int program_start(const struct program_spec *spec, struct program *ret, mvm_error **err);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runner/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static const char minimal[] =
+    "{\"root_path\":\"/r\",\"num_vcpus\":2,\"ram_mib\":512,\"console_log_path\":\"/c\","
+    "\"name\":\"n\",\"vm_dir\":\"/v\",\"cache_dir\":\"/k\",\"kernel_path\":\"/vmlinux\","
+    "\"init_path\":\"/init\",\"program\":{\"Cmd\":[\"sh\"],\"Env\":[]}}";
+
+static void assert_refused(const char *text, int code, const char *part)
+{
+    mvm_autovalue(runner_config) c = { .root_path = NULL };
+    mvm_autoerror mvm_error *err = NULL;
+
+    assert_int_equal(runner_config_decode(text, strlen(text), &c, &err), code);
+    if (!strstr(mvm_error_message(err), part))
+        fail_msg("'%s' does not name '%s'", mvm_error_message(err), part);
+    assert_null(c.root_path);
+}
+
+static void config_keeps_order_and_leaves_defaults_out(void **state)
+{
+    mvm_autovalue(runner_config) c = { .root_path = NULL };
+    mvm_autofree char *text = NULL;
+
+    (void) state;
+    assert_int_equal(runner_config_decode(minimal, strlen(minimal), &c, NULL), 0);
+    assert_int_equal(runner_config_encode(&c, &text, NULL), 0);
+    assert_string_equal(text, minimal);
+}
+
+static void config_carries_every_field(void **state)
+{
+    struct runner_config c = { .root_path = strdup("/r"),
+                               .num_vcpus = 255,
+                               .ram_mib = UINT32_MAX,
+                               .console_log_path = strdup("/c"),
+                               .log_level = 4,
+                               .name = strdup("n"),
+                               .vm_dir = strdup("/v"),
+                               .remove_at_end = true,
+                               .accel = MACHINE_ACCEL_TCG,
+                               .cache_dir = strdup("/k"),
+                               .kernel_path = strdup("/vmlinux"),
+                               .modules_path = strdup("/m"),
+                               .init_path = strdup("/init"),
+                               .timeout_ms = 1500,
+                               .user = strdup("app:staff"),
+                               .tty = true,
+                               .stdin_open = true,
+                               .rows = 65535,
+                               .cols = 1 };
+    mvm_autovalue(runner_config) back = { .root_path = NULL };
+    mvm_autofree char *text = NULL;
+
+    (void) state;
+    assert_int_equal(strv_add(&c.program.cmd, "say \"\\\n\xc3\xa9\""), 0);
+    assert_int_equal(strv_add(&c.program.env, "A=b\nc"), 0);
+    c.program.workdir = strdup("/w");
+    assert_int_equal(runner_config_encode(&c, &text, NULL), 0);
+    assert_int_equal(runner_config_decode(text, strlen(text), &back, NULL), 0);
+    assert_int_equal(back.num_vcpus, 255);
+    assert_int_equal(back.ram_mib, UINT32_MAX);
+    assert_int_equal(back.log_level, 4);
+    assert_true(back.remove_at_end && back.tty && back.stdin_open);
+    assert_int_equal(back.accel, MACHINE_ACCEL_TCG);
+    assert_string_equal(back.modules_path, "/m");
+    assert_int_equal(back.timeout_ms, 1500);
+    assert_string_equal(back.user, "app:staff");
+    assert_int_equal(back.rows, 65535);
+    assert_int_equal(back.cols, 1);
+    assert_string_equal(back.program.cmd.items[0], "say \"\\\n\xc3\xa9\"");
+    assert_string_equal(back.program.env.items[0], "A=b\nc");
+    assert_string_equal(back.program.workdir, "/w");
+    runner_config_deinit(&c);
+}
+
+static void config_refuses_what_is_wrong_and_names_it(void **state)
+{
+    (void) state;
+    assert_refused("", MVM_E_FORMAT, "runner config");
+    assert_refused("[]", MVM_E_FORMAT, "not an object");
+    assert_refused("{}", MVM_E_FORMAT, "root_path");
+    assert_refused("{\"root_path\":\"\"}", MVM_E_FORMAT, "root_path");
+    assert_refused("{\"root_path\":7}", MVM_E_FORMAT, "root_path");
+    assert_refused("{\"root_path\":\"/r\",\"root_path\":\"/s\"}", MVM_E_FORMAT, "duplicate");
+}
+
+static void config_refuses_numbers_out_of_range(void **state)
+{
+    mvm_autofree char *text = strdup(minimal);
+
+    (void) state;
+    memcpy(strstr(text, "\"num_vcpus\":2"), "\"num_vcpus\":0", 13);
+    assert_refused(text, MVM_E_FORMAT, "num_vcpus");
+    memcpy(text, minimal, sizeof(minimal));
+    memcpy(strstr(text, "\"ram_mib\":512"), "\"ram_mib\":-12", 13);
+    assert_refused(text, MVM_E_FORMAT, "ram_mib");
+    memcpy(text, minimal, sizeof(minimal));
+    memcpy(strstr(text, "[\"sh\"]"), "[     ", 6);
+    text[strstr(text, "[     ") - text + 5] = ']';
+    assert_refused(text, MVM_E_FORMAT, "no command");
+}
+
+static void config_refuses_text_that_is_not_utf8(void **state)
+{
+    mvm_autovalue(runner_config) c = { .root_path = NULL };
+    mvm_autofree char *text = NULL;
+
+    (void) state;
+    assert_int_equal(runner_config_decode(minimal, strlen(minimal), &c, NULL), 0);
+    assert_int_equal(strv_add(&c.program.env, "A=\xff"), 0);
+    assert_int_equal(runner_config_encode(&c, &text, NULL), MVM_E_ARG);
+    assert_null(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(config_keeps_order_and_leaves_defaults_out),
+        cmocka_unit_test(config_carries_every_field),
+        cmocka_unit_test(config_refuses_what_is_wrong_and_names_it),
+        cmocka_unit_test(config_refuses_numbers_out_of_range),
+        cmocka_unit_test(config_refuses_text_that_is_not_utf8),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/vmdir.h"
+
+#include "base/file.h"
+#include "base/path.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+static char root[] = "/tmp/test-vmdir-XXXXXX";
+static char *vms;
+
+static int setup(void **state)
+{
+    (void) state;
+    memcpy(root, "/tmp/test-vmdir-XXXXXX", sizeof(root));
+    if (!mkdtemp(root))
+        return -1;
+    vms = path_join(root, "state/vms");
+    return vms ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    mvm_autoclose int fd = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    (void) state;
+    free(vms);
+    return path_remove_tree(fd, root + strlen("/tmp/"), NULL);
+}
+
+static bool exists(const char *name)
+{
+    mvm_autofree char *path = path_join(vms, name);
+
+    return access(path, F_OK) == 0;
+}
+
+static void a_running_name_is_refused_and_a_free_one_is_taken_again(void **state)
+{
+    mvm_autovalue(vmdir) first = VMDIR_NONE;
+    mvm_autovalue(vmdir) second = VMDIR_NONE;
+    mvm_autoerror mvm_error *err = NULL;
+
+    (void) state;
+    assert_int_equal(vmdir_take(vms, "web", false, &first, NULL), 0);
+    assert_string_equal(first.name, "web");
+    assert_int_equal(file_write(first.fd, "console.log", "old", 3, 0600, NULL), 0);
+    assert_int_equal(vmdir_take(vms, "web", false, &second, &err), MVM_E_BUSY);
+    assert_non_null(strstr(mvm_error_message(err), "'web'"));
+    vmdir_deinit(&first);
+    assert_int_equal(vmdir_take(vms, "web", false, &second, NULL), 0);
+    assert_false(exists("web/console.log"));
+}
+
+/* The lock belongs to the open file description: a copy that another process holds keeps it. */
+static void the_lock_lives_as_long_as_any_copy(void **state)
+{
+    mvm_autovalue(vmdir) first = VMDIR_NONE;
+    mvm_autovalue(vmdir) second = VMDIR_NONE;
+    mvm_autoclose int copy = -EBADF;
+
+    (void) state;
+    assert_int_equal(vmdir_take(vms, "web", false, &first, NULL), 0);
+    copy = fcntl(first.lock_fd, F_DUPFD_CLOEXEC, 3);
+    (void) close(steal_fd(&first.lock_fd));
+    assert_int_equal(vmdir_wait_free(&first, 20, NULL), MVM_E_BUSY);
+    assert_int_equal(vmdir_take(vms, "web", false, &second, NULL), MVM_E_BUSY);
+    (void) close(steal_fd(&copy));
+    assert_int_equal(vmdir_wait_free(&first, 1000, NULL), 0);
+}
+
+static void unnamed_vms_get_names_of_their_own(void **state)
+{
+    mvm_autovalue(vmdir) first = VMDIR_NONE;
+    mvm_autovalue(vmdir) second = VMDIR_NONE;
+
+    (void) state;
+    assert_int_equal(vmdir_take(vms, NULL, true, &first, NULL), 0);
+    assert_int_equal(vmdir_take(vms, NULL, true, &second, NULL), 0);
+    assert_string_not_equal(first.name, second.name);
+    assert_true(exists(first.name));
+    assert_int_equal(vmdir_remove(&first, NULL), 0);
+    assert_false(exists(first.name));
+}
+
+static void the_folder_is_for_its_owner_alone(void **state)
+{
+    mvm_autovalue(vmdir) d = VMDIR_NONE;
+    struct stat st;
+
+    (void) state;
+    assert_int_equal(vmdir_take(vms, "web", false, &d, NULL), 0);
+    assert_int_equal(fstat(d.fd, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+}
+
+static void a_sweep_removes_the_dead_and_keeps_the_rest(void **state)
+{
+    mvm_autovalue(vmdir) running = VMDIR_NONE;
+    mvm_autovalue(vmdir) kept = VMDIR_NONE;
+    mvm_autovalue(vmdir) dead = VMDIR_NONE;
+    mvm_autovalue(vmdir) early = VMDIR_NONE;
+
+    (void) state;
+    assert_int_equal(vmdir_take(vms, "running", true, &running, NULL), 0);
+    assert_int_equal(vmdir_write_state(&running, "i", "sha256:0", -1, NULL), 0);
+    assert_int_equal(vmdir_take(vms, "kept", false, &kept, NULL), 0);
+    assert_int_equal(vmdir_write_state(&kept, "i", "sha256:0", 7, NULL), 0);
+    vmdir_deinit(&kept);
+    assert_int_equal(vmdir_take(vms, "dead", true, &dead, NULL), 0);
+    assert_int_equal(vmdir_write_state(&dead, "i", "sha256:0", -1, NULL), 0);
+    vmdir_deinit(&dead);
+    assert_int_equal(vmdir_take(vms, "early", false, &early, NULL), 0);
+    vmdir_deinit(&early);
+    vmdir_sweep(vms, NULL);
+    assert_true(exists("running"));
+    assert_true(exists("kept/state.json"));
+    assert_false(exists("dead"));
+    assert_false(exists("early"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_running_name_is_refused_and_a_free_one_is_taken_again,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(the_lock_lives_as_long_as_any_copy, setup, teardown),
+        cmocka_unit_test_setup_teardown(unnamed_vms_get_names_of_their_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_folder_is_for_its_owner_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_sweep_removes_the_dead_and_keeps_the_rest, setup,
+                                        teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
