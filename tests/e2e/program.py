@@ -140,7 +140,8 @@ class Process(e2e.Case):
                 self.assert_ran(result, wanted + b'\n')
 
     def test_user_of_its_own_files(self):
-        script = 'echo $HOME; cat /home/app/private; cat /root/x 2>/dev/null || echo no; touch /home/app/new && echo yes'
+        script = 'echo $HOME; cat /home/app/private; cat /root/x 2>/dev/null || echo no; ' \
+                 'touch /home/app/new && echo yes'
         self.assert_ran(self.host.shell(script, '-u', 'app'), b'/home/app\nfor app alone\nno\nyes\n')
 
     def test_user_that_the_image_does_not_know(self):
@@ -156,7 +157,8 @@ class Process(e2e.Case):
         self.assert_ran(self.host.run('--entrypoint', '/bin/echo', '--', 'a', 'b  c'), b'a b  c\n')
 
     def test_command_of_the_image(self):
-        self.assert_ran(self.host.command('run', self.host.sample), b'Hello from the second layer of the sample image.\n')
+        self.assert_ran(self.host.command('run', self.host.sample),
+                        b'Hello from the second layer of the sample image.\n')
 
     def test_layers_whiteouts_and_private_writes(self):
         script = 'ls -a /srv/old; ls /etc/removed; echo x >/srv/old/mine && cat /srv/old/mine; rm /etc/greeting'
@@ -205,7 +207,8 @@ class Signals(e2e.Case):
                 self.assertEqual(result.status, 128 + number, result)
 
     def test_the_program_may_catch_them(self):
-        result = self.stopped_by(signal.SIGTERM, 'trap "echo caught; exit 5" TERM; echo up; while :; do sleep 0.1; done')
+        result = self.stopped_by(signal.SIGTERM,
+                                 'trap "echo caught; exit 5" TERM; echo up; while :; do sleep 0.1; done')
         self.assert_ran(result, b'up\ncaught\n', status=5)
 
     def test_three_requests_end_one_that_does_not_listen(self):

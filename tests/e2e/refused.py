@@ -21,8 +21,9 @@ class Options(e2e.Case):
         self.assert_refused(self.host.command(*args, env=env), *says)
 
     def test_commands_and_options(self):
-        for args, says in ((['no-such-verb'], 'no-such-verb'), (['run'], 'image'), (['run', '--nonsense'], '--nonsense'),
-                           (['run', '--name'], '--name'), (['pull'], 'image'), (['kernel', 'bake'], 'bake')):
+        for args, says in ((['no-such-verb'], 'no-such-verb'), (['run'], 'image'),
+                           (['run', '--nonsense'], '--nonsense'), (['run', '--name'], '--name'),
+                           (['pull'], 'image'), (['kernel', 'bake'], 'bake')):
             with self.subTest(args=args):
                 self.refused(*args, says=[says])
 
@@ -195,7 +196,8 @@ class Registries(e2e.Case):
         self.refused(address)
 
     def test_answers(self):
-        for status, body, says in ((404, b'{"errors":[{"code":"MANIFEST_UNKNOWN","message":"gone"}]}', 'some/image:tag'),
+        gone = b'{"errors":[{"code":"MANIFEST_UNKNOWN","message":"gone"}]}'
+        for status, body, says in ((404, gone, 'some/image:tag'),
                                    (401, b'', '401'), (500, b'oops', '500'), (200, b'\x00garbage\xff' * 100, 'image')):
             with self.subTest(status=status):
                 server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Answer)
