@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "modules.h"
 
+#include "kmsg.h"
+
 #include "base/io.h"
 #include "base/mem.h"
 
@@ -19,6 +21,7 @@ static int module_load(int dir_fd, const char *path, mvm_error **err)
         return mvm_fail(err, MVM_E_SYS, errno, "open the module %s", path);
     if (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST && errno != ENODEV)
         return mvm_fail(err, MVM_E_SYS, errno, "load the module %s", path);
+    kmsg_debug("%s", path);
     return 0;
 }
 

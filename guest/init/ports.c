@@ -47,13 +47,14 @@ static int port_open_node(struct ports *p, int index, const char *entry, mvm_err
 {
     char node[PORT_NODE_SIZE];
 
-    if (p->fd[index] >= 0)
+    if (p->opened[index])
         return 0;
     (void) snprintf(node, sizeof(node), "/dev/%s",
                     entry); /* fits: an entry has at most 255 bytes */
     p->fd[index] = open(node, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (p->fd[index] < 0 && errno != ENOENT) /* devtmpfs may be a moment behind */
         return mvm_fail(err, MVM_E_SYS, errno, "open the port %s (%s)", port_names[index], node);
+    p->opened[index] = p->fd[index] >= 0;
     return 0;
 }
 
@@ -64,8 +65,9 @@ static int ports_scan(struct ports *p, mvm_error **err)
     struct dirent *entry;
     int r = 0;
 
+    /* The folder comes with the driver, which is loaded by now: no use in waiting. */
     if (!dir)
-        return errno == ENOENT ? 0 : mvm_fail(err, MVM_E_SYS, errno, "open " PORTS_CLASS_DIR);
+        return mvm_fail(err, MVM_E_SYS, errno, "open " PORTS_CLASS_DIR);
     while (r == 0 && (entry = readdir(dir))) {
         int index = entry->d_name[0] == '.' ? -1 : port_identify(dirfd(dir), entry->d_name);
 
@@ -86,9 +88,9 @@ static int port_is_there(void *user, mvm_error **err)
     struct port_wanted *wanted = user;
     int r = 0;
 
-    if (wanted->ports->fd[wanted->index] < 0)
+    if (!wanted->ports->opened[wanted->index])
         r = ports_scan(wanted->ports, err);
-    return r < 0 ? r : wanted->ports->fd[wanted->index] >= 0;
+    return r < 0 ? r : wanted->ports->opened[wanted->index];
 }
 
 int ports_open(struct ports *p, enum port_index index, mvm_error **err)

@@ -13,6 +13,8 @@
 #include "base/error.h"
 #include "base/mem.h"
 
+#include <stdbool.h>
+
 enum port_index {
     PORT_CONTROL,
     PORT_STDIN,
@@ -22,14 +24,15 @@ enum port_index {
 };
 
 struct ports {
-    int fd[PORT_COUNT]; /* owned; -EBADF: not open */
+    int fd[PORT_COUNT];      /* owned; -EBADF: not open, or taken over by somebody */
+    bool opened[PORT_COUNT]; /* a port opens only once at a time */
 };
 #define PORTS_INIT                               \
     {                                            \
         .fd = { -EBADF, -EBADF, -EBADF, -EBADF } \
     }
 
-/* Waits until the named port exists, and opens it unless it is open. */
+/* Waits until the port exists, and opens it unless that was done before. */
 int ports_open(struct ports *p, enum port_index index, mvm_error **err);
 void ports_deinit(struct ports *p);
 MVM_DEFINE_AUTOVALUE(ports, ports_deinit)

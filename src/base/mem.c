@@ -7,7 +7,7 @@
 
 int mem_grow(void *pp, size_t *cap, size_t n, size_t size)
 {
-    size_t want = *cap ? *cap : 8;
+    size_t want = *cap ? *cap : 8, bytes;
     void *grown;
 
     if (n < *cap)
@@ -15,8 +15,10 @@ int mem_grow(void *pp, size_t *cap, size_t n, size_t size)
     while (want <= n)
         if (__builtin_mul_overflow(want, 2, &want))
             return -1;
+    if (__builtin_mul_overflow(want, size, &bytes))
+        return -1;
     memcpy(&grown, pp, sizeof(grown)); /* as in autofree_run() */
-    grown = reallocarray(grown, want, size);
+    grown = realloc(grown, bytes);
     if (!grown)
         return -1;
     memcpy(pp, &grown, sizeof(grown));

@@ -79,7 +79,11 @@ static inline int steal_fd(int *fd)
  * non-NULL. */
 static inline void *mem_array(size_t n, size_t size)
 {
-    return calloc(n ? n : 1, size);
+    size_t bytes;
+
+    if (__builtin_mul_overflow(n ? n : 1, size, &bytes))
+        return NULL;
+    return calloc(1, bytes);
 }
 
 /* Grows *@pp (elements of @size) so that index @n fits; capacity doubles. 0, or -1 when out of

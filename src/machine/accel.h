@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether KVM works here. /dev/kvm can be present, openable and useless, so that a guest of a few instructions is run
- * (design.md section 3): it executes, with a time limit, what a stock kernel needs.
+ * Whether KVM works here. /dev/kvm can be present, openable and useless, so that a guest of a few
+ * instructions is run (design.md section 3): it executes, with a time limit, what a stock kernel
+ * needs.
  */
 #ifndef MACHINE_ACCEL_H
 #define MACHINE_ACCEL_H
@@ -20,8 +21,8 @@ struct accel_result {
 
 /* Runs the probe in a child process of ours. An unusable KVM is a result, not an error. */
 int accel_probe(struct accel_result *ret, mvm_error **err);
-/* The same, remembered in the file "accel.json" of the folder @cache_dir_fd for as long as the host's boot id, the
- * kernel release and the access to /dev/kvm stay as they were. */
+/* The same, remembered in the file "accel.json" of the folder @cache_dir_fd for as long as the
+ * host's boot id, the kernel release and the access to /dev/kvm stay as they were. */
 int accel_probe_cached(int cache_dir_fd, struct accel_result *ret, mvm_error **err);
 
 #endif

@@ -26,22 +26,22 @@ enum machine_accel {
 /* One virtio-serial port. The guest finds it by name in /sys/class/virtio-ports/<vportNpM>/name. */
 struct machine_serial_port {
     const char *name; /* borrowed: "microvm.control" and the like: letters, digits, '.', '-' */
-    int fd;           /* borrowed: one end of a connected UNIX stream socket, handed to the machine */
+    int fd; /* borrowed: one end of a connected UNIX stream socket, handed to the machine */
 };
 
 struct machine_spec {
     const char *name; /* of the VM, for the process list */
     unsigned cpus;
     uint64_t memory_mib;
-    enum machine_accel accel; /* KVM or TCG: decided already */
-    const char *kernel_path;  /* vmlinux or bzImage */
-    int initrd_fd;            /* sealed memfd, from its start; borrowed */
+    enum machine_accel accel;  /* KVM or TCG: decided already */
+    const char *kernel_path;   /* vmlinux or bzImage */
+    int initrd_fd;             /* sealed memfd, from its start; borrowed */
     const char *cmdline_extra; /* appended to the kernel's command line; NULL: nothing */
     const char *root_path;     /* read-only disk image: the guest's first disk */
-    int console_fd;            /* guest console output, opened for appending; borrowed */
-    int log_fd;                /* the machine's own messages; borrowed */
-    int lock_fd;               /* kept open by the machine's process, so that the VM's lock ends with it; borrowed;
-                                * negative: none */
+    int console_fd; /* gets the guest's console: a connected UNIX stream socket; borrowed */
+    int log_fd;     /* the machine's own messages; borrowed */
+    int lock_fd;    /* kept open by the machine's process, so that the VM's lock ends with it;
+                     * borrowed; negative: none */
     const struct machine_serial_port *ports;
     size_t n_ports;
 };
@@ -49,11 +49,13 @@ struct machine_spec {
 /* Checks what can be checked without starting anything: counts, memory against the host's. */
 int machine_check(const struct machine_spec *spec, mvm_error **err);
 
-/* Finds QEMU: $MICROVM_QEMU, else qemu-system-<arch> in PATH. MVM_E_NOT_FOUND names the package that has it. */
+/* Finds QEMU: $MICROVM_QEMU, else qemu-system-<arch> in PATH. MVM_E_NOT_FOUND names the package
+ * that has it. */
 int qemu_find(char **ret_path, mvm_error **err);
 /* Its version from `qemu-system-x86_64 --version`: "7.2.22"; owned by the caller. */
 int qemu_version(const char *path, char **ret_version, mvm_error **err);
-/* Starts QEMU, which dies with the calling thread (PR_SET_PDEATHSIG). @ret: an own child, to be reaped by the caller. */
+/* Starts QEMU, which dies with the calling thread (PR_SET_PDEATHSIG). @ret: an own child, to be
+ * reaped by the caller. */
 int qemu_start(const struct machine_spec *spec, struct child *ret, mvm_error **err);
 
 #endif

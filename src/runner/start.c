@@ -8,7 +8,6 @@
 #include "machine/initramfs.h"
 #include "runner/control.h"
 
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -98,7 +97,6 @@ static int make_ports(int *ours, int *machine_fds, mvm_error **err)
 
 struct start_files {
     int initrd_fd;
-    int console_fd;
     int machine_ports[START_PORTS];
 };
 
@@ -109,8 +107,6 @@ static void start_files_deinit(struct start_files *f)
             (void) close(steal_fd(&f->machine_ports[i]));
     if (f->initrd_fd >= 0)
         (void) close(steal_fd(&f->initrd_fd));
-    if (f->console_fd >= 0)
-        (void) close(steal_fd(&f->console_fd));
 }
 MVM_DEFINE_AUTOVALUE(start_files, start_files_deinit)
 
@@ -130,7 +126,7 @@ static int launch(const struct runner_config *config, enum machine_accel accel,
                                        .kernel_path = config->kernel_path,
                                        .initrd_fd = files->initrd_fd,
                                        .root_path = config->root_path,
-                                       .console_fd = files->console_fd,
+                                       .console_fd = files->machine_ports[START_PORT_CONSOLE],
                                        .log_fd = STDERR_FILENO,
                                        .lock_fd = RUNNER_FD_LOCK,
                                        .ports = ports,
@@ -143,11 +139,8 @@ static int launch(const struct runner_config *config, enum machine_accel accel,
 int start_machine(const struct runner_config *config, const struct log *log, struct strbuf *notice,
                   struct started *ret, mvm_error **err)
 {
-    mvm_autovalue(started)
-        s = { .machine = CHILD_NONE, .ports = { -EBADF, -EBADF, -EBADF, -EBADF } };
-    mvm_autovalue(start_files) files = { .initrd_fd = -EBADF,
-                                         .console_fd = -EBADF,
-                                         .machine_ports = { -EBADF, -EBADF, -EBADF, -EBADF } };
+    mvm_autovalue(started) s = { .machine = CHILD_NONE, .ports = START_PORTS_NONE };
+    mvm_autovalue(start_files) files = { .initrd_fd = -EBADF, .machine_ports = START_PORTS_NONE };
     enum machine_accel accel = MACHINE_ACCEL_TCG;
     int r;
 
@@ -158,14 +151,10 @@ int start_machine(const struct runner_config *config, const struct log *log, str
         r = make_ports(s.ports, files.machine_ports, err);
     if (r < 0)
         return r;
-    files.console_fd = open(config->console_log_path,
-                            O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (files.console_fd < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "open '%s'", config->console_log_path);
     r = launch(config, accel, &files, &s.machine, err);
     if (r < 0)
         return mvm_context(err, r, "start the machine");
     *ret = s;
-    s = (struct started){ .machine = CHILD_NONE, .ports = { -EBADF, -EBADF, -EBADF, -EBADF } };
+    s = (struct started){ .machine = CHILD_NONE, .ports = START_PORTS_NONE };
     return 0;
 }

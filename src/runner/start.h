@@ -14,8 +14,14 @@ enum start_port {
     START_PORT_STDIN,
     START_PORT_STDOUT,
     START_PORT_STDERR,
+    START_PORT_CONSOLE, /* the guest's serial console */
     START_PORTS
 };
+
+#define START_PORTS_NONE                       \
+    {                                          \
+        -EBADF, -EBADF, -EBADF, -EBADF, -EBADF \
+    }
 
 struct started {
     struct child machine;

@@ -33,6 +33,7 @@ struct supervisor {
     int signal_fd;
     struct loop_source *machine_source, *control_source, *signal_source, *timer;
     struct guest_port *port;
+    struct console *console;
     struct relay *input;      /* NULL without -i */
     struct relay *outputs[2]; /* stdout, stderr */
     bool running, exited, timed_out;
@@ -70,6 +71,7 @@ static void machine_ended_early(struct supervisor *s)
 {
     char line[512];
 
+    console_drain(s->console);
     console_last_line(s->config->console_log_path, line, sizeof(line));
     if (!s->machine_status.exited)
         finish(s, CONTROL_FAILED, MVM_E_CHILD, "the machine was ended by signal %d",
@@ -314,6 +316,10 @@ static int connect_control(struct supervisor *s, struct started *started, mvm_er
 {
     int r;
 
+    r = console_new(s->loop, steal_fd(&started->ports[START_PORT_CONSOLE]),
+                    s->config->console_log_path, s->log, &s->console, err);
+    if (r < 0)
+        return r;
     r = guest_port_new(s->loop, steal_fd(&started->ports[START_PORT_CONTROL]), on_guest_message,
                        on_guest_end, s, &s->port, err);
     if (r == 0)
@@ -348,8 +354,7 @@ static int connect_caller(struct supervisor *s, mvm_error **err)
 
 static int run(struct supervisor *s, mvm_error **err)
 {
-    mvm_autovalue(started)
-        started = { .machine = CHILD_NONE, .ports = { -EBADF, -EBADF, -EBADF, -EBADF } };
+    mvm_autovalue(started) started = { .machine = CHILD_NONE, .ports = START_PORTS_NONE };
     struct control_message notice = { .type = CONTROL_NOTICE };
     mvm_autovalue(strbuf) text = STRBUF_INIT(sizeof(notice.text) - 1);
     int r;
@@ -394,6 +399,8 @@ bool supervise(const struct runner_config *config, const struct log *log)
     relay_free(s.outputs[0]);
     relay_free(s.outputs[1]);
     guest_port_free(s.port);
+    console_drain(s.console);
+    console_free(s.console);
     if (s.signal_fd >= 0)
         (void) close(s.signal_fd);
     loop_free(s.loop);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * QEMU's command line for one machine. Everything that a guest may touch comes as a descriptor: no
+ * path of the caller's meets QEMU's option parser, and QEMU needs no right to open one.
+ */
+#ifndef MACHINE_QEMU_COMMAND_H
+#define MACHINE_QEMU_COMMAND_H
+
+#include "base/mem.h"
+#include "machine/machine.h"
+
+/* Numbers of QEMU's descriptors. */
+enum qemu_fd {
+    QEMU_FD_KERNEL = 3,
+    QEMU_FD_INITRD = 4,
+    QEMU_FD_ROOT = 5,
+    QEMU_FD_CONSOLE = 6,
+    QEMU_FD_LOCK = 7,
+    QEMU_FD_PORTS = 8 /* and those after it */
+};
+
+/* What decides about the command line beyond the spec. */
+struct qemu_host {
+    uint32_t tsc_khz; /* of the host; 0: unknown */
+};
+
+/* Appends argv to @ret, the program's name first. */
+int qemu_build_command(const struct machine_spec *spec, const struct qemu_host *host,
+                       struct strv *ret, mvm_error **err);
+
+#endif
