@@ -46,7 +46,7 @@ static void reason_not_run(const struct probe_report *report, struct accel_resul
     else if (report->exit_reason == KVM_EXIT_INTERNAL_ERROR)
         (void) snprintf(
             ret->reason, sizeof(ret->reason),
-            "/dev/kvm cannot execute what a kernel needs: it gave up at %s (internal error, suberror %u)",
+            "/dev/kvm cannot execute what a kernel needs: it stopped at %s (internal error, suberror %u)",
             step, report->suberror);
     else
         (void) snprintf(
