@@ -79,18 +79,21 @@ static int apt_environment(struct strv *envp)
 
 struct apt_run {
     const char *program;
-    const char *dir;
     const char *verb[3]; /* with its arguments */
     int cwd_fd;          /* 0: ours */
     int timeout_ms;
 };
 
-static int apt_run(const struct apt_run *run, char **ret_stdout, mvm_error **err)
+static int apt_run(const struct apt *a, const struct apt_run *run, char **ret_stdout,
+                   mvm_error **err)
 {
     mvm_autovalue(strv) argv = { .n = 0 };
     mvm_autovalue(strv) envp = { .n = 0 };
-    struct child_spec spec = { .cwd_fd = run->cwd_fd, .death_signal = SIGKILL };
-    int r = apt_arguments(run->program, run->dir, &argv);
+    const struct child_fd held = { .from = a->held_fd, .to = STDIN_FILENO };
+    struct child_spec spec = {
+        .fds = &held, .n_fds = 1, .cwd_fd = run->cwd_fd, .death_signal = SIGKILL
+    };
+    int r = apt_arguments(run->program, a->dir, &argv);
 
     for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(run->verb) && run->verb[i]; i++)
         r = strv_add(&argv, run->verb[i]);
@@ -189,50 +192,53 @@ int apt_parse_show(const char *text, const char *prefix, struct apt_package *ret
     return 0;
 }
 
-int apt_find_package(int dir_fd, const char *dir, const char *meta, const char *prefix,
-                     const struct log *log, struct apt_package *ret, mvm_error **err)
+static int read_lists(const struct apt *a, mvm_error **err)
 {
-    const struct apt_run update = {
-        .program = "apt-get", .dir = dir, .verb = { "update" }, .timeout_ms = APT_UPDATE_MS
-    };
+    static const struct apt_run update = { .program = "apt-get",
+                                           .verb = { "update" },
+                                           .timeout_ms = APT_UPDATE_MS };
+    int r = make_state(a->dir_fd, err);
+
+    return r < 0 ? mvm_context(err, r, "apt's private state") : apt_run(a, &update, NULL, err);
+}
+
+int apt_find_package(const struct apt *a, const char *meta, const char *prefix,
+                     struct apt_package *ret, mvm_error **err)
+{
     const struct apt_run show = { .program = "apt-cache",
-                                  .dir = dir,
                                   .verb = { "show", "--no-all-versions", meta },
                                   .timeout_ms = APT_SHOW_MS };
-    mvm_autoerror mvm_error *update_err = NULL;
+    mvm_autoerror mvm_error *lists_err = NULL;
     mvm_autofree char *text = NULL;
-    int r = make_state(dir_fd, err);
+    int r = read_lists(a, &lists_err);
 
-    if (r < 0)
-        return mvm_context(err, r, "apt's private state");
-    (void) apt_run(&update, NULL, &update_err); /* it counts when the package is not found */
-    if (mvm_error_code(update_err) == MVM_E_NOT_FOUND) {
-        error_move(err, steal_ptr(&update_err));
-        return MVM_E_NOT_FOUND;
+    /* Whatever else is wrong with the lists matters only when the package is in none of them. */
+    if (r < 0 && r != MVM_E_CHILD) {
+        error_move(err, steal_ptr(&lists_err));
+        return r;
     }
-    if (update_err)
-        log_debug(log, "kernel", "apt: %s", mvm_error_message(update_err));
-    if (apt_run(&show, &text, NULL) < 0)
+    if (r < 0)
+        log_debug(a->log, "kernel", "%s", mvm_error_message(lists_err));
+    if (apt_run(a, &show, &text, NULL) < 0)
         return mvm_fail(err, MVM_E_NOT_FOUND, 0,
                         "no signed package source of this host offers %s%s%s", meta,
-                        update_err ? ": " : " (are Debian's own among apt's sources?)",
-                        mvm_error_message(update_err));
+                        lists_err ? ": " : " (are Debian's own among apt's sources?)",
+                        mvm_error_message(lists_err));
     r = apt_parse_show(text, prefix, ret, err);
     return r < 0 ? mvm_context(err, r, "%s", meta) : 0;
 }
 
-int apt_download(const char *dir, const struct apt_package *p, int to_fd, mvm_error **err)
+int apt_download(const struct apt *a, const struct apt_package *p, int to_fd, mvm_error **err)
 {
     mvm_autofree char *which = NULL;
     struct apt_run run = {
-        .program = "apt-get", .dir = dir, .cwd_fd = to_fd, .timeout_ms = APT_DOWNLOAD_MS
+        .program = "apt-get", .verb = { "download" }, .cwd_fd = to_fd, .timeout_ms = APT_DOWNLOAD_MS
     };
     int r;
 
     if (asprintf(&which, "%s=%s", p->name, p->version) < 0)
         return mvm_fail_nomem(err);
-    run.verb[0] = "download";
     run.verb[1] = which;
-    r = apt_run(&run, NULL, err);
+    r = apt_run(a, &run, NULL, err);
     return r < 0 ? mvm_context(err, r, "download %s", p->name) : 0;
 }

@@ -23,13 +23,20 @@ struct apt_package {
 void apt_package_deinit(struct apt_package *p);
 MVM_DEFINE_AUTOVALUE(apt_package, apt_package_deinit)
 
+struct apt {
+    const char *dir; /* borrowed: the folder for its state, empty at first */
+    int dir_fd;      /* borrowed: the same */
+    int held_fd; /* borrowed: an empty file: standard input of its programs, so that
+                            * a lock on it ends with the last of them */
+    const struct log *log; /* borrowed */
+};
 /* Reads the sources' lists, then finds the newest real package behind the metapackage @meta: its
- * first dependency that starts with @prefix. @dir_fd, @dir: the folder for apt's state, empty at
- * first. MVM_E_NOT_FOUND when no usable source has it, with apt's reason if there was one. */
-int apt_find_package(int dir_fd, const char *dir, const char *meta, const char *prefix,
-                     const struct log *log, struct apt_package *ret, mvm_error **err);
-/* Downloads it into @to_fd, verified, after apt_find_package() with the same @dir. */
-int apt_download(const char *dir, const struct apt_package *p, int to_fd, mvm_error **err);
+ * first dependency that starts with @prefix. MVM_E_NOT_FOUND when no usable source has it, with
+ * apt's reason if there was one. */
+int apt_find_package(const struct apt *a, const char *meta, const char *prefix,
+                     struct apt_package *ret, mvm_error **err);
+/* Downloads it into @to_fd, verified, after apt_find_package(). */
+int apt_download(const struct apt *a, const struct apt_package *p, int to_fd, mvm_error **err);
 
 /* Reads the fields of `apt-cache show META`; for unit tests. MVM_E_FORMAT when no dependency fits
  * or a name has letters that Debian policy (5.6.7, 5.6.12) does not allow. */

@@ -2,7 +2,9 @@
 /*
  * Fetching a kernel: everything happens in a temporary folder beside the kernels, and the finished
  * one appears by rename. A lock on the folder makes a second fetch wait, and then find the first
- * one's result. Whoever holds the lock removes what a killed fetch left.
+ * one's result. Whoever holds the lock removes what a killed fetch left. The programs that a fetch
+ * starts hold it too: apt changes its user, which frees it from the death signal (prctl(2)), and
+ * would else outlive us unnoticed, in a folder that somebody removes.
  *
  * Finding a kernel compares sizes only, since a digest of 50 MB would delay each start by some 30
  * ms; a fetch that finds one compares the digests, and replaces a damaged one.
@@ -231,7 +233,10 @@ static int unpack_deb(const struct fetch *f, int deb_fd, mvm_error **err)
     if (r < 0)
         return r;
     char *const argv[] = { (char *) "dpkg-deb", (char *) "--extract", name, tree, NULL };
-    const struct child_spec spec = { .argv = argv, .cwd_fd = deb_fd, .death_signal = SIGKILL };
+    const struct child_fd held = { .from = f->lock_fd, .to = STDIN_FILENO };
+    const struct child_spec spec = {
+        .argv = argv, .fds = &held, .n_fds = 1, .cwd_fd = deb_fd, .death_signal = SIGKILL
+    };
 
     return child_run(&spec, FETCH_UNPACK_MS, 0, NULL, err);
 }
@@ -239,18 +244,21 @@ static int unpack_deb(const struct fetch *f, int deb_fd, mvm_error **err)
 /* From nothing to the finished folder "out". */
 static int fetch_package(struct fetch *f, char **ret_release, mvm_error **err)
 {
+    const struct apt apt = {
+        .dir = f->temp_path, .dir_fd = f->temp_fd, .held_fd = f->lock_fd, .log = f->log
+    };
     mvm_autovalue(apt_package) package = { .name = NULL };
     mvm_autoclose int deb_fd = -EBADF;
     int r;
 
     log_info(f->log, "kernel", "asking apt for Debian's cloud kernel");
-    r = apt_find_package(f->temp_fd, f->temp_path, FETCH_META, FETCH_PREFIX, f->log, &package, err);
+    r = apt_find_package(&apt, FETCH_META, FETCH_PREFIX, &package, err);
     if (r < 0)
         return r;
     log_info(f->log, "kernel", "downloading %s %s", package.name, package.version);
     r = path_make_dir_at(f->temp_fd, "deb", 0755, &deb_fd, err);
     if (r == 0)
-        r = apt_download(f->temp_path, &package, deb_fd, err);
+        r = apt_download(&apt, &package, deb_fd, err);
     if (r == 0)
         r = unpack_deb(f, deb_fd, err);
     if (r == 0)
