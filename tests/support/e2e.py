@@ -238,7 +238,8 @@ class Host:
         # The store's and the kernels' unfinished work.
         found += [f'unfinished {p}' for p in self.data.rglob('*tmp*')]
         return found + [f'/tmp: {p}' for p in pathlib.Path('/tmp').glob('microvm*')
-                        if not p.name.startswith('microvm-e2e-') and self._is_ours(p)]
+                        if not p.name.startswith(('microvm-e2e-', 'microvm-gates-', 'microvm-bench-'))
+                        and self._is_ours(p)]
 
     def _is_ours(self, path):
         try:
@@ -273,7 +274,12 @@ class Case(unittest.TestCase):
 
     def setUp(self):
         self.kept = set()
-        self.addCleanup(lambda: self.host.assert_nothing_left(self.kept))
+        self.addCleanup(self.clear)
+
+    def clear(self):
+        self.host.assert_nothing_left(self.kept)
+        for name in self.kept:
+            shutil.rmtree(self.host.data / 'vms' / name, ignore_errors=True)
 
     def assert_refused(self, result, *words, status=125):
         """@status, nothing on stdout, and one line on stderr with each of @words."""
