@@ -139,7 +139,7 @@ static int cache_key(char **ret, mvm_error **err)
     (void) stat("/dev/kvm", &st); /* absent: all zero */
     if (asprintf(ret, "%s %s %llu %o %u:%u %u:%u %d", boot_id, name.release,
                  (unsigned long long) st.st_rdev, st.st_mode, st.st_uid, st.st_gid, geteuid(),
-                 getegid()) < 0)
+                 getegid(), access("/dev/kvm", R_OK | W_OK)) < 0)
         return mvm_fail_nomem(err);
     return 0;
 }

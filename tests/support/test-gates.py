@@ -64,12 +64,17 @@ class Gates(unittest.TestCase):
 
     def test_layers_refuses_an_include_against_the_order(self):
         self.refuses('layers', 'src/base/z.c', HEAD + '#include "oci/b.h"\n', 'oci/')
+        self.plant('src/image/b.h', HEAD)
         self.refuses('layers', 'src/oci/z.c', HEAD + '#  include <image/b.h>\n', 'image/')
         self.refuses('layers', 'guest/init/z.c', HEAD + '#include "oci/b.h"\n', 'oci/')
         self.refuses('layers', 'src/vm/z.c', HEAD + '#include "guest/b.h"\n', 'guest/')
         self.refuses('layers', 'src/vm/z.c', HEAD + '#include "../base/a.h"\n', '..')
         self.refuses('layers', 'include/microvm/z.h', HEAD + '#include "base/a.h"\n', 'src/base')
         self.refuses('layers', 'src/utils/z.c', HEAD, 'not in the order')
+
+    def test_layers_leaves_the_system_s_headers_alone(self):
+        self.plant('guest/init/z.c', HEAD + '#include <net/if.h>\n')
+        self.assertEqual(self.gate('layers'), (0, ''))
 
     def test_banned_refuses_each_kind_of_call(self):
         for call in ('strcpy(a, b)', 'sscanf (a, "%d", &b)', 'atoi("1")', 'strtoul(a, 0, 10)', 'sprintf(a, "")',

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP GET, pulled: http_get() returns when the headers are here, http_read() gives the body as
+ * fast as the caller takes it, and the connection stands still while the caller is busy. One
+ * client, one thread.
+ *
+ * Redirects are not followed and no credentials are added: that is the registry's business, which
+ * knows who may get them.
+ */
+#ifndef IMAGE_HTTP_H
+#define IMAGE_HTTP_H
+
+#include "image/tick.h"
+
+#include <sys/types.h>
+
+/* A connection that is not made in this time, a peer that sends no byte for so long (image.md I-88,
+ * I-89). */
+#define HTTP_CONNECT_MS 30000
+#define HTTP_STALL_MS 60000
+#define HTTP_LIMITS_DEFAULT                                      \
+    {                                                            \
+        .connect_ms = HTTP_CONNECT_MS, .stall_ms = HTTP_STALL_MS \
+    }
+
+struct http_limits {
+    uint64_t connect_ms;
+    uint64_t stall_ms;
+};
+
+struct http_client;
+/* @tick is borrowed. */
+int http_client_new(const struct http_limits *limits, struct image_tick *tick,
+                    struct http_client **ret, mvm_error **err);
+void http_client_free(struct http_client *c);
+MVM_DEFINE_AUTO(http_client, http_client_free)
+
+struct http_request {
+    const char *url;
+    const char *accept;  /* NULL: anything */
+    const char *token;   /* bearer token; NULL: none */
+    uint64_t range_from; /* 0: all of it */
+};
+
+struct http_response;
+/* @c must outlive the response. MVM_E_NET when there is no answer; *ret_retryable tells whether
+ * another try may help.
+ */
+int http_get(struct http_client *c, const struct http_request *request, struct http_response **ret,
+             bool *ret_retryable, mvm_error **err);
+void http_response_free(struct http_response *r);
+MVM_DEFINE_AUTO(http_response, http_response_free)
+
+long http_status(const struct http_response *r);
+/* The value of the @n-th header of this name; NULL when there is none. Borrowed. */
+const char *http_header(struct http_response *r, const char *name, size_t n);
+/* Where a redirect leads, as an absolute URL; NULL: nowhere. Borrowed. */
+const char *http_redirect_url(struct http_response *r);
+bool http_length(struct http_response *r, uint64_t *ret);
+/* Up to @len bytes of the body, 0 at its end; MVM_E_NET when the peer broke off or stood still. */
+ssize_t http_read(struct http_response *r, void *data, size_t len, mvm_error **err);
+/* The whole body; more than @max bytes is MVM_E_LIMIT. *ret is NUL-ended. */
+int http_read_all(struct http_response *r, size_t max, char **ret, size_t *ret_len,
+                  mvm_error **err);
+
+#endif

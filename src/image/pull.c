@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A pull: the store is asked first where the policy allows it, then the source, which says what the
+ * name means now; an image that the store has under that digest is not fetched again.
+ */
+#include "image/pull-internal.h"
+
+static void pull_deinit(struct pull *p)
+{
+    image_source_free(p->source);
+    resolved_deinit(&p->found);
+    image_name_deinit(&p->name);
+}
+MVM_DEFINE_AUTOVALUE(pull, pull_deinit)
+
+/* A digest always means the same. A layout is near and quickly read, so that one that was made anew
+ * is seen. */
+static bool may_use_store(const struct pull *p)
+{
+    if (p->options->policy == IMAGE_PULL_NEVER)
+        return true;
+    if (p->name.is_layout)
+        return false;
+    return p->options->policy == IMAGE_PULL_MISSING || p->name.ref.has_digest;
+}
+
+/* MVM_E_NOT_FOUND when the store cannot tell. */
+static int find_in_store(struct pull *p, struct image **ret, mvm_error **err)
+{
+    struct digest digest;
+    int r = store_ref_get(p->store, p->name.qualified, p->platform.text, &digest, err);
+
+    return r < 0 ? r : store_load_image(p->store, &digest, ret, err);
+}
+
+int pull_check_platform(const struct pull *p, const struct oci_config *config, mvm_error **err)
+{
+    if (strcmp(config->os, p->want.os) == 0 &&
+        strcmp(config->architecture, p->want.architecture) == 0)
+        return 0;
+    if (!config->os[0] || !config->architecture[0])
+        return mvm_fail(err, MVM_E_FORMAT, 0, "image config: names no platform, wanted is %s",
+                        p->platform.text);
+    return mvm_fail(err, MVM_E_UNSUPPORTED, 0, "the image is for %.32s/%.32s, wanted is %s",
+                    config->os, config->architecture, p->platform.text);
+}
+
+static int open_source(struct pull *p, mvm_error **err)
+{
+    if (p->name.is_layout)
+        return layout_source_open(p->name.path, p->name.tag, &p->source, err);
+    return registry_source_open(&p->name.ref, &p->tick, p->options->log, &p->source, err);
+}
+
+/* The lock makes a second process wait; it then finds what the first one made. */
+static int build_once(struct pull *p, struct image **ret, mvm_error **err)
+{
+    mvm_autovalue(store_lock) lock = STORE_LOCK_NONE;
+    int r = store_lock_take(p->store, &p->found.digest, &p->tick, &lock, err);
+
+    if (r < 0)
+        return r;
+    r = store_load_image(p->store, &p->found.digest, ret, NULL);
+    if (r == 0)
+        return 0;
+    r = pull_build(p, err);
+    return r < 0 ? r : store_load_image(p->store, &p->found.digest, ret, err);
+}
+
+static int pull_from_source(struct pull *p, struct image **ret, mvm_error **err)
+{
+    mvm_auto(image) image = NULL;
+    int r = open_source(p, err);
+
+    if (r == 0)
+        r = resolve_manifest(p->source, &p->want, &p->found, err);
+    if (r < 0)
+        return r;
+    if (store_load_image(p->store, &p->found.digest, &image, NULL) < 0)
+        r = build_once(p, &image, err);
+    else
+        r = pull_check_platform(p, &image->config, err);
+    if (r == 0)
+        r = store_ref_set(p->store, p->name.qualified, p->platform.text, &p->found.digest, err);
+    if (r < 0)
+        return r;
+    *ret = steal_ptr(&image);
+    return 0;
+}
+
+static int pull_run(struct pull *p, struct image **ret, mvm_error **err)
+{
+    int r = image_tick_now(&p->tick, err);
+
+    if (r < 0)
+        return r;
+    if (may_use_store(p)) {
+        mvm_autoerror mvm_error *why = NULL;
+
+        r = find_in_store(p, ret, &why);
+        if (r == 0)
+            return 0;
+        if (r != MVM_E_NOT_FOUND) {
+            error_move(err, steal_ptr(&why));
+            return r;
+        }
+    }
+    if (p->options->policy == IMAGE_PULL_NEVER)
+        return mvm_fail(err, MVM_E_NOT_FOUND, 0,
+                        "not in the image store, and pulling is forbidden");
+    return pull_from_source(p, ret, err);
+}
+
+/* Without a wish the host's variant only guides the choice: the name of the platform stays
+ * "linux/amd64". */
+static int pull_init(struct pull *p, const char *name, mvm_error **err)
+{
+    struct oci_platform named;
+    int r = image_name_parse(name, &p->name, err);
+
+    if (r == 0)
+        r = oci_platform_want(p->options->platform, &p->want, err);
+    if (r == 0 && p->options->platform)
+        r = oci_platform_parse(p->options->platform, &named, err);
+    if (r < 0)
+        return r;
+    if (!p->options->platform) {
+        named = p->want;
+        named.variant[0] = '\0';
+    }
+    p->platform = oci_platform_format(&named);
+    p->tick = (struct image_tick){ .fn = p->options->progress, .user = p->options->progress_user };
+    p->tick.now = (struct image_progress){ .phase = IMAGE_PHASE_RESOLVE,
+                                           .name = p->name.qualified };
+    return 0;
+}
+
+int image_pull(struct image_store *store, const char *name,
+               const struct image_pull_options *options, struct image **ret, mvm_error **err)
+{
+    mvm_autovalue(pull) p = { .store = store, .options = options };
+    int r = pull_init(&p, name, err);
+
+    if (r == 0)
+        r = pull_run(&p, ret, err);
+    return r < 0 ? mvm_context(err, r, "pull %.512s", name) : 0;
+}

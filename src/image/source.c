@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "image/source.h"
+
+void blob_reader_free(struct blob_reader *reader)
+{
+    if (reader)
+        reader->free(reader);
+}
+
+void image_source_free(struct image_source *source)
+{
+    if (source)
+        source->free(source);
+}
+
+void source_document_deinit(struct source_document *doc)
+{
+    free(doc->text);
+    free(doc->media_type);
+    *doc = (struct source_document){ 0 };
+}
+
+static int fail_size(uint64_t got, const char *more, uint64_t want, mvm_error **err)
+{
+    return mvm_fail(err, MVM_E_DIGEST, 0, "%llu bytes%s, manifest says %llu",
+                    (unsigned long long) got, more, (unsigned long long) want);
+}
+
+/* Fills @data with exactly the descriptor's size. */
+static int read_exactly(struct blob_reader *reader, const struct oci_descriptor *d, char *data,
+                        mvm_error **err)
+{
+    uint64_t done = 0;
+    char extra;
+
+    for (ssize_t n = 1; n > 0 && done < d->size; done += (uint64_t) n) {
+        n = reader->read(reader, data + done, (size_t) (d->size - done), err);
+        if (n < 0)
+            return (int) n;
+    }
+    if (done == d->size) {
+        ssize_t n = reader->read(reader, &extra, 1, err);
+
+        if (n < 0)
+            return (int) n;
+        if (n > 0)
+            return fail_size(done + 1, " or more", d->size, err);
+    }
+    return done == d->size ? 0 : fail_size(done, "", d->size, err);
+}
+
+int blob_read_all(struct blob_reader *reader, const struct oci_descriptor *d, size_t max,
+                  char **ret, size_t *ret_len, mvm_error **err)
+{
+    mvm_autofree char *data = NULL;
+    struct digest digest;
+    int r;
+
+    if (d->size > max)
+        return mvm_fail(err, MVM_E_LIMIT, 0, "%llu bytes, the limit is %zu",
+                        (unsigned long long) d->size, max);
+    if (reader->has_size && reader->size != d->size)
+        return fail_size(reader->size, "", d->size, err);
+    data = mem_array((size_t) d->size + 1, 1);
+    if (!data)
+        return mvm_fail_nomem(err);
+    r = read_exactly(reader, d, data, err);
+    if (r == 0)
+        r = digest_of(d->digest.algorithm, data, (size_t) d->size, &digest, err);
+    if (r < 0)
+        return r;
+    if (!digest_equal(&digest, &d->digest))
+        return mvm_fail(err, MVM_E_DIGEST, 0, "content has the digest %s, not %s",
+                        digest_format(&digest).text, digest_format(&d->digest).text);
+    *ret = steal_ptr(&data);
+    *ret_len = (size_t) d->size;
+    return 0;
+}

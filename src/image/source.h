@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where images come from: one interface, implemented by an OCI layout on disk (layout.c) and by a
+ * registry (registry.c). A source hands out documents and byte readers and verifies what its
+ * transport alone can tell; digests and sizes are compared by who reads.
+ */
+#ifndef IMAGE_SOURCE_H
+#define IMAGE_SOURCE_H
+
+#include "base/digest.h"
+#include "image/tick.h"
+#include "oci/manifest.h"
+#include "oci/reference.h"
+
+#include <sys/types.h>
+
+/* A stream of bytes, pulled by its reader, so that a slow reader slows the sender down. */
+struct blob_reader {
+    /* Up to @len bytes; 0 at the end; a negative code. */
+    ssize_t (*read)(struct blob_reader *reader, void *data, size_t len, mvm_error **err);
+    void (*free)(struct blob_reader *reader);
+    bool has_size; /* the transport said how long it is */
+    uint64_t size;
+};
+void blob_reader_free(struct blob_reader *reader); /* NULL is fine */
+MVM_DEFINE_AUTO(blob_reader, blob_reader_free)
+/* Reads all of a small blob; more than @max bytes, or another size or digest than the descriptor's,
+ * is an error. */
+int blob_read_all(struct blob_reader *reader, const struct oci_descriptor *d, size_t max,
+                  char **ret, size_t *ret_len, mvm_error **err);
+
+/* A manifest or an index as it was received. */
+struct source_document {
+    char *text; /* owned */
+    size_t len;
+    char *media_type; /* owned: of the answer; "" when unknown */
+};
+void source_document_deinit(struct source_document *doc);
+MVM_DEFINE_AUTOVALUE(source_document, source_document_deinit)
+
+struct image_source {
+    /* The document that the name itself leads to (@want chooses where the name is a choice), or
+     * that a descriptor points at. */
+    int (*open_name)(struct image_source *source, const struct oci_platform *want,
+                     struct source_document *ret, mvm_error **err);
+    int (*open_manifest)(struct image_source *source, const struct oci_descriptor *d,
+                         struct source_document *ret, mvm_error **err);
+    int (*open_blob)(struct image_source *source, const struct oci_descriptor *d,
+                     struct blob_reader **ret, mvm_error **err);
+    void (*free)(struct image_source *source);
+};
+void image_source_free(struct image_source *source); /* NULL is fine */
+MVM_DEFINE_AUTO(image_source, image_source_free)
+
+/* @path is the layout's folder; @tag NULL: its sole entry, or the one called "latest". */
+int layout_source_open(const char *path, const char *tag, struct image_source **ret,
+                       mvm_error **err);
+/* @ref and @tick are borrowed and must outlive the source. Connects to nothing before the first
+ * document is asked for. */
+int registry_source_open(const struct oci_reference *ref, struct image_tick *tick,
+                         const struct log *log, struct image_source **ret, mvm_error **err);
+
+#endif

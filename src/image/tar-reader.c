@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "image/tar-reader.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <locale.h>
+
+struct tar_reader {
+    struct archive *archive;     /* owned */
+    struct archive_entry *entry; /* borrowed from archive */
+    struct layer_stream *stream; /* borrowed */
+    mvm_error *stream_error;     /* owned: why the stream could not be read */
+    int stream_code;
+    locale_t locale; /* owned; C */
+};
+
+static locale_t no_locale(void)
+{
+    return (locale_t) 0;
+}
+
+/* libarchive looks at the calling thread's locale only: nobody else sees the change. */
+struct tar_locale {
+    locale_t before;
+};
+static struct tar_locale locale_enter(const struct tar_reader *t)
+{
+    return (struct tar_locale){ .before = uselocale(t->locale) };
+}
+static void locale_leave(struct tar_locale *l)
+{
+    (void) uselocale(l->before);
+}
+#define TAR_IN_C_LOCALE(t) \
+    __attribute__((cleanup(locale_leave), unused)) struct tar_locale locale_ = locale_enter(t)
+
+static la_ssize_t tar_read(struct archive *a, void *user, const void **ret)
+{
+    struct tar_reader *t = user;
+    ssize_t n = layer_stream_read(t->stream, ret, &t->stream_error);
+
+    if (n < 0) {
+        t->stream_code = (int) n;
+        archive_set_error(a, EIO, "the layer cannot be read");
+        return ARCHIVE_FATAL;
+    }
+    return n;
+}
+
+/* The stream's own reason where it has one, else libarchive's. */
+static int tar_fail(struct tar_reader *t, mvm_error **err)
+{
+    const char *text = archive_error_string(t->archive);
+
+    if (t->stream_code < 0) {
+        error_move(err, steal_ptr(&t->stream_error));
+        return t->stream_code;
+    }
+    return mvm_fail(err, MVM_E_FORMAT, 0, "malformed tar: %s", text ? text : "no reason given");
+}
+
+int tar_reader_new(struct layer_stream *stream, struct tar_reader **ret, mvm_error **err)
+{
+    mvm_auto(tar_reader) t = calloc(1, sizeof(*t));
+
+    if (!t)
+        return mvm_fail_nomem(err);
+    t->stream = stream;
+    t->locale = newlocale(LC_ALL_MASK, "C", no_locale());
+    t->archive = archive_read_new();
+    if (!t->archive || t->locale == no_locale())
+        return mvm_fail_nomem(err);
+    TAR_IN_C_LOCALE(t);
+    /* A layer without a byte has no entry either. */
+    if (archive_read_support_format_tar(t->archive) != ARCHIVE_OK ||
+        archive_read_support_format_empty(t->archive) != ARCHIVE_OK ||
+        archive_read_open(t->archive, t, NULL, tar_read, NULL) != ARCHIVE_OK)
+        return tar_fail(t, err);
+    *ret = steal_ptr(&t);
+    return 0;
+}
+
+void tar_reader_free(struct tar_reader *t)
+{
+    if (!t)
+        return;
+    if (t->archive) {
+        TAR_IN_C_LOCALE(t);
+        (void) archive_read_free(t->archive);
+    }
+    if (t->locale != no_locale())
+        freelocale(t->locale);
+    mvm_error_free(t->stream_error);
+    free(t);
+}
+
+static enum tar_kind entry_kind(struct archive_entry *e)
+{
+    if (archive_entry_hardlink(e))
+        return TAR_HARDLINK;
+    switch (archive_entry_filetype(e)) {
+    case AE_IFREG:
+        return TAR_FILE;
+    case AE_IFDIR:
+        return TAR_DIR;
+    case AE_IFLNK:
+        return TAR_SYMLINK;
+    case AE_IFCHR:
+        return TAR_CHAR;
+    case AE_IFBLK:
+        return TAR_BLOCK;
+    case AE_IFIFO:
+        return TAR_FIFO;
+    default:
+        return TAR_OTHER;
+    }
+}
+
+/* uid_t and gid_t have 32 bits, of which the last value means "leave it" to chown(2). */
+static int owner_get(int64_t id, const char *what, uint32_t *ret, mvm_error **err)
+{
+    if (id < 0 || id >= UINT32_MAX)
+        return mvm_fail(err, MVM_E_FORMAT, 0, "%s %lld is not within 0 to %u", what, (long long) id,
+                        UINT32_MAX - 1);
+    *ret = (uint32_t) id;
+    return 0;
+}
+
+static int entry_get(struct archive_entry *e, struct tar_entry *ret, mvm_error **err)
+{
+    struct tar_entry made = { .kind = entry_kind(e), .name = archive_entry_pathname(e) };
+    long nsec = archive_entry_mtime_nsec(e);
+    int64_t size = archive_entry_size(e);
+    int r;
+
+    if (!made.name)
+        return mvm_fail(err, MVM_E_FORMAT, 0, "an entry has no name");
+    if (made.kind == TAR_HARDLINK)
+        made.link = archive_entry_hardlink(e);
+    else if (made.kind == TAR_SYMLINK)
+        made.link = archive_entry_symlink(e);
+    made.mode = archive_entry_mode(e) & 07777;
+    made.device = archive_entry_rdev(e);
+    made.mtime = (struct timespec){ .tv_sec = archive_entry_mtime(e),
+                                    .tv_nsec = nsec >= 0 && nsec < 1000000000 ? nsec : 0 };
+    if (size < 0)
+        return mvm_fail(err, MVM_E_FORMAT, 0, "'%.256s': a negative size", made.name);
+    made.size = made.kind == TAR_FILE ? (uint64_t) size : 0;
+    r = owner_get(archive_entry_uid(e), "uid", &made.uid, err);
+    if (r == 0)
+        r = owner_get(archive_entry_gid(e), "gid", &made.gid, err);
+    if (r < 0)
+        return mvm_context(err, r, "'%.256s'", made.name);
+    *ret = made;
+    return 0;
+}
+
+/* In the C locale libarchive warns of every name beyond ASCII, and leaves its bytes as they are,
+ * which is what is wanted. Each other warning is about a malformed header that it would pass over.
+ */
+static bool warning_is_harmless(struct archive *a)
+{
+    const char *text = archive_error_string(a);
+
+    return text && strstr(text, "can't be converted from UTF-8 to current locale");
+}
+
+int tar_reader_next(struct tar_reader *t, struct tar_entry *ret, mvm_error **err)
+{
+    int code, r;
+
+    TAR_IN_C_LOCALE(t);
+    code = archive_read_next_header(t->archive, &t->entry);
+    if (code == ARCHIVE_EOF)
+        return 0;
+    if (code < ARCHIVE_WARN || (code != ARCHIVE_OK && !warning_is_harmless(t->archive)))
+        return tar_fail(t, err);
+    r = entry_get(t->entry, ret, err);
+    if (r < 0)
+        return r;
+    (void) archive_entry_xattr_reset(t->entry); /* gives their count */
+    return 1;
+}
+
+bool tar_reader_next_xattr(struct tar_reader *t, struct tar_xattr *ret)
+{
+    return archive_entry_xattr_next(t->entry, &ret->name, &ret->value, &ret->size) == ARCHIVE_OK;
+}
+
+int tar_reader_data(struct tar_reader *t, const void **ret_data, size_t *ret_len,
+                    uint64_t *ret_offset, mvm_error **err)
+{
+    la_int64_t offset = 0;
+    int code;
+
+    TAR_IN_C_LOCALE(t);
+    code = archive_read_data_block(t->archive, ret_data, ret_len, &offset);
+    if (code == ARCHIVE_EOF)
+        return 0;
+    if (code != ARCHIVE_OK)
+        return tar_fail(t, err);
+    *ret_offset = (uint64_t) offset;
+    return 1;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pull-tool STORE NAME [missing|always|never] [PLATFORM]     prints the path of the root filesystem
+ * image pull-tool STORE --list                                     prints one line a name: name,
+ * platform, digest
+ *
+ * An error is one line on stderr, "CODE message", and status 125. PULL_TOOL_CANCEL=N cancels at the
+ * N-th progress report; PULL_TOOL_PROGRESS=1 prints each report to stderr.
+ */
+#include "base/scan.h"
+#include "image/image.h"
+
+struct tool {
+    uint64_t cancel_at; /* 0: never */
+    uint64_t reports;
+    bool verbose;
+};
+
+static int on_progress(void *user, const struct image_progress *p)
+{
+    struct tool *tool = user;
+
+    tool->reports++;
+    if (tool->verbose)
+        (void) fprintf(stderr, "progress %d %u/%u %llu/%llu %s\n", p->phase, p->layer, p->layers,
+                       (unsigned long long) p->done, (unsigned long long) p->total, p->name);
+    return tool->cancel_at > 0 && tool->reports >= tool->cancel_at;
+}
+
+static int list(struct image_store *store, mvm_error **err)
+{
+    struct image_record *records = NULL;
+    size_t n = 0;
+    int r = image_list(store, &records, &n, err);
+
+    for (size_t i = 0; i < n; i++)
+        (void) printf("%s %s %s\n", records[i].name, records[i].platform,
+                      digest_format(&records[i].manifest).text);
+    image_list_free(records, n);
+    return r;
+}
+
+static bool policy_parse(const char *text, enum image_pull_policy *ret)
+{
+    static const char *const names[] = { "missing", "always", "never" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (strcmp(text, names[i]) == 0) {
+            *ret = (enum image_pull_policy) i;
+            return true;
+        }
+    return false;
+}
+
+static int pull(struct image_store *store, int argc, char **argv, mvm_error **err)
+{
+    const char *cancel = getenv("PULL_TOOL_CANCEL");
+    struct tool tool = { .verbose = getenv("PULL_TOOL_PROGRESS") != NULL };
+    struct image_pull_options options = { .progress = on_progress, .progress_user = &tool };
+    mvm_auto(image) image = NULL;
+    int r;
+
+    if (cancel && !scan_u64(cancel, strlen(cancel), UINT32_MAX, &tool.cancel_at))
+        return mvm_fail(err, MVM_E_ARG, 0, "PULL_TOOL_CANCEL is not a number");
+    if (argc > 3 && !policy_parse(argv[3], &options.policy))
+        return mvm_fail(err, MVM_E_ARG, 0, "'%s' is not a policy", argv[3]);
+    options.platform = argc > 4 ? argv[4] : NULL;
+    r = image_pull(store, argv[2], &options, &image, err);
+    if (r == 0)
+        (void) printf("%s\n", image->root_path);
+    return r;
+}
+
+int main(int argc, char **argv)
+{
+    mvm_auto(image_store) store = NULL;
+    mvm_autoerror mvm_error *error = NULL;
+    int r;
+
+    if (argc < 3 || argc > 5) {
+        (void) fprintf(stderr,
+                       "usage: pull-tool STORE NAME|--list [missing|always|never] [PLATFORM]\n");
+        return 2;
+    }
+    r = image_store_open(argv[1], &store, &error);
+    if (r == 0)
+        r = strcmp(argv[2], "--list") == 0 ? list(store, &error) : pull(store, argc, argv, &error);
+    if (r == 0)
+        return 0;
+    (void) fprintf(stderr, "%d %s\n", r, mvm_error_message(error));
+    return 125;
+}
