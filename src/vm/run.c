@@ -174,11 +174,11 @@ static int run_vm(struct run *run, mvm_vm *vm, mvm_error **err)
     if (r < 0)
         return r;
     log_info(&run->log, "step", "checked");
-    vmdir_sweep(run->dirs.vms, &run->log);
     /* A VM that nobody named is one that nobody will ask for again. */
     r = vmdir_take(run->dirs.vms, o->name, o->remove || !o->name, &vm->dir, err);
     if (r < 0)
         return r;
+    vmdir_sweep(vm->dir.vms_fd, &run->log);
     r = run_image(run, vm, err);
     if (r < 0)
         (void) vmdir_remove(&vm->dir, NULL); /* the first failure is the one to tell */
