@@ -75,8 +75,8 @@ static void compress(struct strbuf *out, enum inflate_kind kind, const char *dat
 }
 
 /* Reads all; what came is appended to @got. */
-static int read_stream(const struct strbuf *blob, const struct layer_truth *t, size_t piece, struct strbuf *got,
-                       mvm_error **err)
+static int read_stream(const struct strbuf *blob, const struct layer_truth *t, size_t piece,
+                       struct strbuf *got, mvm_error **err)
 {
     struct memory_reader m = memory_reader(strbuf_str(blob), blob->len, piece);
     mvm_auto(layer_stream) s = NULL;
@@ -152,7 +152,8 @@ static void several_members_frames_and_skippable_frames_are_one_stream(void **st
         }
 }
 
-static void expect_error(const struct strbuf *blob, const struct layer_truth *t, int code, const char *words)
+static void expect_error(const struct strbuf *blob, const struct layer_truth *t, int code,
+                         const char *words)
 {
     mvm_autoerror mvm_error *e = NULL;
     int r = read_stream(blob, t, 1000, NULL, &e);

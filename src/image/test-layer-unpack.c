@@ -12,8 +12,9 @@
 struct unpack_case {
     const char *what;
     struct tar_spec layers[LAYERS_MAX][SPECS_MAX];
-    const char *error;     /* NULL: it succeeds */
-    const char *there[8];  /* "path" or "path=content" or "path->target" or "path/" for a directory */
+    const char *error; /* NULL: it succeeds */
+    const char
+        *there[8]; /* "path" or "path=content" or "path->target" or "path/" for a directory */
     const char *absent[8];
 };
 
@@ -90,10 +91,22 @@ static void run_cases(const struct unpack_case *cases, size_t n)
         run_case(&cases[i]);
 }
 
-#define DIR(path) { .name = (path), .type = '5', .mode = 0755 }
-#define FILE_OF(path, text) { .name = (path), .data = (text) }
-#define SYMLINK(path, to) { .name = (path), .type = '2', .link = (to) }
-#define HARDLINK(path, to) { .name = (path), .type = '1', .link = (to) }
+#define DIR(path)                                 \
+    {                                             \
+        .name = (path), .type = '5', .mode = 0755 \
+    }
+#define FILE_OF(path, text)            \
+    {                                  \
+        .name = (path), .data = (text) \
+    }
+#define SYMLINK(path, to)                         \
+    {                                             \
+        .name = (path), .type = '2', .link = (to) \
+    }
+#define HARDLINK(path, to)                        \
+    {                                             \
+        .name = (path), .type = '1', .link = (to) \
+    }
 
 static void unpack_refuses_names_that_climb_out(void **state)
 {
@@ -105,7 +118,9 @@ static void unpack_refuses_names_that_climb_out(void **state)
         { "absolute", { { FILE_OF("/etc/passwd", "x") } }, .error = "is absolute" },
         { "doubly absolute", { { FILE_OF("//etc", "x") } }, .error = "is absolute" },
         { "whiteout ..", { { FILE_OF("../outside/.wh.canary", "") } }, .error = "climbs out" },
-        { "names its entry", { { FILE_OF("good", "x"), FILE_OF("x/../y", "x") } }, .error = "'x/../y'" },
+        { "names its entry",
+          { { FILE_OF("good", "x"), FILE_OF("x/../y", "x") } },
+          .error = "'x/../y'" },
     };
 
     (void) state;
@@ -118,27 +133,46 @@ static void unpack_confines_symlinked_parents(void **state)
         { "absolute target starts at the root",
           { { DIR("usr/lib"), SYMLINK("lib", "/usr/lib"), FILE_OF("lib/x", "1") } },
           .there = { "usr/lib/x=1", "lib->/usr/lib" } },
-        { "relative target", { { DIR("usr/lib"), SYMLINK("lib", "usr/lib"), FILE_OF("lib/d/x", "1") } },
+        { "relative target",
+          { { DIR("usr/lib"), SYMLINK("lib", "usr/lib"), FILE_OF("lib/d/x", "1") } },
           .there = { "usr/lib/d/x=1" } },
-        { "across layers", { { DIR("usr/lib"), SYMLINK("lib", "usr/lib") }, { FILE_OF("lib/x", "1") } },
+        { "across layers",
+          { { DIR("usr/lib"), SYMLINK("lib", "usr/lib") }, { FILE_OF("lib/x", "1") } },
           .there = { "usr/lib/x=1", "lib->usr/lib" } },
-        { ".. inside", { { DIR("a/b"), DIR("c"), SYMLINK("a/b/l", "../../c"), FILE_OF("a/b/l/x", "1") } },
+        { ".. inside",
+          { { DIR("a/b"), DIR("c"), SYMLINK("a/b/l", "../../c"), FILE_OF("a/b/l/x", "1") } },
           .there = { "c/x=1" } },
-        { "climbing", { { DIR("a"), SYMLINK("a/l", "../../outside"), FILE_OF("a/l/canary", "x") } },
+        { "climbing",
+          { { DIR("a"), SYMLINK("a/l", "../../outside"), FILE_OF("a/l/canary", "x") } },
           .error = "climbs out" },
-        { "climbing at once", { { SYMLINK("l", ".."), FILE_OF("l/outside/canary", "x") } }, .error = "climbs out" },
-        { "host path", { { SYMLINK("l", "/tmp"), FILE_OF("l/x", "x") } }, .error = "missing", .absent = { "l/x" } },
-        { "missing target", { { SYMLINK("l", "nowhere"), FILE_OF("l/x", "x") } }, .error = "missing" },
-        { "target is a file", { { FILE_OF("f", "x"), SYMLINK("l", "f"), FILE_OF("l/x", "x") } },
+        { "climbing at once",
+          { { SYMLINK("l", ".."), FILE_OF("l/outside/canary", "x") } },
+          .error = "climbs out" },
+        { "host path",
+          { { SYMLINK("l", "/tmp"), FILE_OF("l/x", "x") } },
+          .error = "missing",
+          .absent = { "l/x" } },
+        { "missing target",
+          { { SYMLINK("l", "nowhere"), FILE_OF("l/x", "x") } },
+          .error = "missing" },
+        { "target is a file",
+          { { FILE_OF("f", "x"), SYMLINK("l", "f"), FILE_OF("l/x", "x") } },
           .error = "no directory" },
-        { "loop", { { SYMLINK("a", "b"), SYMLINK("b", "a"), FILE_OF("a/x", "x") } }, .error = "40 symlinks" },
-        { "whiteout through a link", { { DIR("d"), FILE_OF("d/x", "1"), SYMLINK("l", "d") }, { FILE_OF("l/.wh.x", "") } },
-          .there = { "d/", "l->d" }, .absent = { "d/x" } },
-        { "whiteout climbing", { { SYMLINK("l", "../outside") }, { FILE_OF("l/.wh.canary", "") } },
+        { "loop",
+          { { SYMLINK("a", "b"), SYMLINK("b", "a"), FILE_OF("a/x", "x") } },
+          .error = "40 symlinks" },
+        { "whiteout through a link",
+          { { DIR("d"), FILE_OF("d/x", "1"), SYMLINK("l", "d") }, { FILE_OF("l/.wh.x", "") } },
+          .there = { "d/", "l->d" },
+          .absent = { "d/x" } },
+        { "whiteout climbing",
+          { { SYMLINK("l", "../outside") }, { FILE_OF("l/.wh.canary", "") } },
           .error = "climbs out" },
-        { "last component is not followed", { { SYMLINK("l", "../outside/canary") }, { FILE_OF("l", "new") } },
+        { "last component is not followed",
+          { { SYMLINK("l", "../outside/canary") }, { FILE_OF("l", "new") } },
           .there = { "l=new" } },
-        { "targets are verbatim", { { SYMLINK("l", "../../../etc/passwd"), SYMLINK("m", "/etc//passwd/.") } },
+        { "targets are verbatim",
+          { { SYMLINK("l", "../../../etc/passwd"), SYMLINK("m", "/etc//passwd/.") } },
           .there = { "l->../../../etc/passwd", "m->/etc//passwd/." } },
     };
 
@@ -151,12 +185,18 @@ static void unpack_refuses_hardlink_to_outside(void **state)
     static const struct unpack_case cases[] = {
         { "..", { { HARDLINK("h", "../outside/canary") } }, .error = "climbs out" },
         { "absolute", { { HARDLINK("h", "/etc/passwd") } }, .error = "is absolute" },
-        { "through a link", { { SYMLINK("l", "../outside"), HARDLINK("h", "l/canary") } }, .error = "climbs out" },
-        { "through an absolute link", { { SYMLINK("l", "/etc"), HARDLINK("h", "l/passwd") } }, .error = "no such file" },
+        { "through a link",
+          { { SYMLINK("l", "../outside"), HARDLINK("h", "l/canary") } },
+          .error = "climbs out" },
+        { "through an absolute link",
+          { { SYMLINK("l", "/etc"), HARDLINK("h", "l/passwd") } },
+          .error = "no such file" },
         { "missing", { { HARDLINK("h", "nowhere") } }, .error = "hard link to 'nowhere'" },
         { "directory", { { DIR("d"), HARDLINK("h", "d") } }, .error = "is a directory" },
         { "root", { { HARDLINK("h", ".") } }, .error = "the root" },
-        { "parent is a file", { { FILE_OF("f", "x"), HARDLINK("h", "f/x") } }, .error = "no directory" },
+        { "parent is a file",
+          { { FILE_OF("f", "x"), HARDLINK("h", "f/x") } },
+          .error = "no directory" },
     };
 
     (void) state;
@@ -167,16 +207,24 @@ static void unpack_keeps_hard_links(void **state)
 {
     static const struct unpack_case cases[] = {
         { "in a layer", { { FILE_OF("a", "1"), HARDLINK("b", "a") } }, .there = { "a=1", "b=1" } },
-        { "to a lower layer", { { FILE_OF("a", "1") }, { HARDLINK("b", "a") } }, .there = { "a=1", "b=1" } },
-        { "replaced source", { { FILE_OF("a", "1"), HARDLINK("b", "a") }, { FILE_OF("a", "2") } },
+        { "to a lower layer",
+          { { FILE_OF("a", "1") }, { HARDLINK("b", "a") } },
+          .there = { "a=1", "b=1" } },
+        { "replaced source",
+          { { FILE_OF("a", "1"), HARDLINK("b", "a") }, { FILE_OF("a", "2") } },
           .there = { "a=2", "b=1" } },
-        { "deleted source", { { FILE_OF("a", "1"), HARDLINK("b", "a") }, { FILE_OF(".wh.a", "") } },
-          .there = { "b=1" }, .absent = { "a" } },
+        { "deleted source",
+          { { FILE_OF("a", "1"), HARDLINK("b", "a") }, { FILE_OF(".wh.a", "") } },
+          .there = { "b=1" },
+          .absent = { "a" } },
         { "to itself", { { FILE_OF("a", "1"), HARDLINK("a", "a") } }, .there = { "a=1" } },
         { "to a symlink", { { SYMLINK("l", "x"), HARDLINK("m", "l") } }, .there = { "m->x" } },
-        { "over a symlink", { { FILE_OF("a", "1"), SYMLINK("l", "../outside/canary"), HARDLINK("l", "a") } },
+        { "over a symlink",
+          { { FILE_OF("a", "1"), SYMLINK("l", "../outside/canary"), HARDLINK("l", "a") } },
           .there = { "l=1" } },
-        { "over a directory", { { FILE_OF("a", "1"), DIR("d/e") }, { HARDLINK("d", "a") } }, .there = { "d=1" } },
+        { "over a directory",
+          { { FILE_OF("a", "1"), DIR("d/e") }, { HARDLINK("d", "a") } },
+          .there = { "d=1" } },
     };
 
     (void) state;
@@ -186,34 +234,50 @@ static void unpack_keeps_hard_links(void **state)
 static void whiteouts_hide_lower_layers_alone(void **state)
 {
     static const struct unpack_case cases[] = {
-        { "file", { { FILE_OF("d/a", "1"), FILE_OF("d/b", "1") }, { FILE_OF("d/.wh.a", "") } },
-          .there = { "d/b=1" }, .absent = { "d/a", "d/.wh.a" } },
-        { "tree", { { FILE_OF("d/e/f", "1"), FILE_OF("x", "1") }, { FILE_OF(".wh.d", "") } },
-          .there = { "x=1" }, .absent = { "d" } },
-        { "link itself", { { FILE_OF("a", "1"), SYMLINK("l", "a") }, { FILE_OF(".wh.l", "") } },
-          .there = { "a=1" }, .absent = { "l" } },
-        { "absent target", { { FILE_OF("a", "1") }, { FILE_OF(".wh.b", ""), FILE_OF("no/dir/.wh.b", "") } },
-          .there = { "a=1" }, .absent = { "no" } },
-        { "own entry before", { { FILE_OF("a", "1") }, { FILE_OF("a", "2"), FILE_OF(".wh.a", "") } },
+        { "file",
+          { { FILE_OF("d/a", "1"), FILE_OF("d/b", "1") }, { FILE_OF("d/.wh.a", "") } },
+          .there = { "d/b=1" },
+          .absent = { "d/a", "d/.wh.a" } },
+        { "tree",
+          { { FILE_OF("d/e/f", "1"), FILE_OF("x", "1") }, { FILE_OF(".wh.d", "") } },
+          .there = { "x=1" },
+          .absent = { "d" } },
+        { "link itself",
+          { { FILE_OF("a", "1"), SYMLINK("l", "a") }, { FILE_OF(".wh.l", "") } },
+          .there = { "a=1" },
+          .absent = { "l" } },
+        { "absent target",
+          { { FILE_OF("a", "1") }, { FILE_OF(".wh.b", ""), FILE_OF("no/dir/.wh.b", "") } },
+          .there = { "a=1" },
+          .absent = { "no" } },
+        { "own entry before",
+          { { FILE_OF("a", "1") }, { FILE_OF("a", "2"), FILE_OF(".wh.a", "") } },
           .there = { "a=2" } },
-        { "own entry after", { { FILE_OF("a", "1") }, { FILE_OF(".wh.a", ""), FILE_OF("a", "2") } },
+        { "own entry after",
+          { { FILE_OF("a", "1") }, { FILE_OF(".wh.a", ""), FILE_OF("a", "2") } },
           .there = { "a=2" } },
         { "own directory before, lower content goes",
           { { FILE_OF("d/old", "1") }, { DIR("d"), FILE_OF("d/new", "2"), FILE_OF(".wh.d", "") } },
-          .there = { "d/new=2" }, .absent = { "d/old" } },
+          .there = { "d/new=2" },
+          .absent = { "d/old" } },
         { "own content below, no entry of the directory",
           { { FILE_OF("d/e/old", "1") }, { FILE_OF("d/e/new", "2"), FILE_OF(".wh.d", "") } },
-          .there = { "d/e/new=2" }, .absent = { "d/e/old" } },
+          .there = { "d/e/new=2" },
+          .absent = { "d/e/old" } },
         { "hard link of a lower file is not its name",
           { { FILE_OF("d/a", "1") }, { HARDLINK("b", "d/a"), FILE_OF("d/.wh.a", "") } },
-          .there = { "b=1" }, .absent = { "d/a" } },
+          .there = { "b=1" },
+          .absent = { "d/a" } },
         { "not a whiteout", { { FILE_OF(".whnot", "1") } }, .there = { ".whnot=1" } },
         { "below a whiteout", { { FILE_OF(".wh.x/y", "1") } }, .absent = { ".wh.x" } },
         { "empty", { { FILE_OF(".wh.", "") } }, .error = "whiteout" },
         { "dot", { { FILE_OF("d/.wh..", "") } }, .error = "whiteout" },
         { "dot dot", { { FILE_OF(".wh...", "") } }, .error = "whiteout" },
-        { "aufs", { { FILE_OF("a", "1") }, { FILE_OF(".wh..wh.aufs", ""), FILE_OF(".wh..wh.plnk/1.2", "") } },
-          .there = { "a=1" }, .absent = { ".wh..wh.aufs", ".wh..wh.plnk" } },
+        { "aufs",
+          { { FILE_OF("a", "1") },
+            { FILE_OF(".wh..wh.aufs", ""), FILE_OF(".wh..wh.plnk/1.2", "") } },
+          .there = { "a=1" },
+          .absent = { ".wh..wh.aufs", ".wh..wh.plnk" } },
     };
 
     (void) state;
@@ -223,27 +287,43 @@ static void whiteouts_hide_lower_layers_alone(void **state)
 static void opaque_markers_hide_wherever_they_stand(void **state)
 {
     static const struct unpack_case cases[] = {
-        { "before", { { FILE_OF("d/old", "1") }, { FILE_OF("d/.wh..wh..opq", ""), FILE_OF("d/new", "2") } },
-          .there = { "d/new=2" }, .absent = { "d/old", "d/.wh..wh..opq" } },
-        { "after", { { FILE_OF("d/old", "1") }, { FILE_OF("d/new", "2"), FILE_OF("d/.wh..wh..opq", "") } },
-          .there = { "d/new=2" }, .absent = { "d/old" } },
-        { "same name before", { { FILE_OF("d/a", "1") }, { FILE_OF("d/a", "2"), FILE_OF("d/.wh..wh..opq", "") } },
+        { "before",
+          { { FILE_OF("d/old", "1") }, { FILE_OF("d/.wh..wh..opq", ""), FILE_OF("d/new", "2") } },
+          .there = { "d/new=2" },
+          .absent = { "d/old", "d/.wh..wh..opq" } },
+        { "after",
+          { { FILE_OF("d/old", "1") }, { FILE_OF("d/new", "2"), FILE_OF("d/.wh..wh..opq", "") } },
+          .there = { "d/new=2" },
+          .absent = { "d/old" } },
+        { "same name before",
+          { { FILE_OF("d/a", "1") }, { FILE_OF("d/a", "2"), FILE_OF("d/.wh..wh..opq", "") } },
           .there = { "d/a=2" } },
         { "nested directories after",
           { { FILE_OF("d/s/old", "1"), FILE_OF("d/t/old", "1") },
             { DIR("d/s"), FILE_OF("d/s/new", "2"), FILE_OF("d/.wh..wh..opq", "") } },
-          .there = { "d/s/new=2" }, .absent = { "d/s/old", "d/t" } },
-        { "keeps the directory", { { FILE_OF("d/old", "1") }, { FILE_OF("d/.wh..wh..opq", "") } },
-          .there = { "d/" }, .absent = { "d/old" } },
+          .there = { "d/s/new=2" },
+          .absent = { "d/s/old", "d/t" } },
+        { "keeps the directory",
+          { { FILE_OF("d/old", "1") }, { FILE_OF("d/.wh..wh..opq", "") } },
+          .there = { "d/" },
+          .absent = { "d/old" } },
         { "missing directory", { { FILE_OF("d/.wh..wh..opq", "") } }, .absent = { "d" } },
-        { "no directory", { { FILE_OF("d", "1") }, { FILE_OF("d/.wh..wh..opq", "") } }, .error = "no directory" },
-        { "root", { { FILE_OF("a", "1"), DIR("b") }, { FILE_OF(".wh..wh..opq", ""), FILE_OF("c", "2") } },
-          .there = { "c=2" }, .absent = { "a", "b" } },
-        { "through a link", { { FILE_OF("d/old", "1"), SYMLINK("l", "d") }, { FILE_OF("l/.wh..wh..opq", "") } },
-          .there = { "d/", "l->d" }, .absent = { "d/old" } },
+        { "no directory",
+          { { FILE_OF("d", "1") }, { FILE_OF("d/.wh..wh..opq", "") } },
+          .error = "no directory" },
+        { "root",
+          { { FILE_OF("a", "1"), DIR("b") }, { FILE_OF(".wh..wh..opq", ""), FILE_OF("c", "2") } },
+          .there = { "c=2" },
+          .absent = { "a", "b" } },
+        { "through a link",
+          { { FILE_OF("d/old", "1"), SYMLINK("l", "d") }, { FILE_OF("l/.wh..wh..opq", "") } },
+          .there = { "d/", "l->d" },
+          .absent = { "d/old" } },
         { "does not follow links inside",
-          { { DIR("k"), FILE_OF("k/keep", "1"), SYMLINK("d/l", "../k") }, { FILE_OF("d/.wh..wh..opq", "") } },
-          .there = { "k/keep=1" }, .absent = { "d/l" } },
+          { { DIR("k"), FILE_OF("k/keep", "1"), SYMLINK("d/l", "../k") },
+            { FILE_OF("d/.wh..wh..opq", "") } },
+          .there = { "k/keep=1" },
+          .absent = { "d/l" } },
     };
 
     (void) state;
@@ -252,8 +332,11 @@ static void opaque_markers_hide_wherever_they_stand(void **state)
 
 static void every_kind_replaces_every_kind(void **state)
 {
-    static const struct tar_spec kinds[] = { FILE_OF("x", "new"), SYMLINK("x", "target"), DIR("x"),
-                                             { .name = "x", .type = '6' }, HARDLINK("x", "other") };
+    static const struct tar_spec kinds[] = { FILE_OF("x", "new"),
+                                             SYMLINK("x", "target"),
+                                             DIR("x"),
+                                             { .name = "x", .type = '6' },
+                                             HARDLINK("x", "other") };
     static const mode_t types[] = { S_IFREG, S_IFLNK, S_IFDIR, S_IFIFO, S_IFREG };
 
     (void) state;
@@ -283,14 +366,23 @@ static void every_kind_replaces_every_kind(void **state)
 static void parents_that_are_no_directories(void **state)
 {
     static const struct unpack_case cases[] = {
-        { "of a lower layer gives way", { { FILE_OF("p", "1") }, { FILE_OF("p/x", "2") } }, .there = { "p/x=2" } },
-        { "of the same layer", { { FILE_OF("p", "1"), FILE_OF("p/x", "2") } }, .error = "no directory in this layer" },
-        { "replaced in the same layer", { { FILE_OF("p", "1"), DIR("p"), FILE_OF("p/x", "2") } },
+        { "of a lower layer gives way",
+          { { FILE_OF("p", "1") }, { FILE_OF("p/x", "2") } },
+          .there = { "p/x=2" } },
+        { "of the same layer",
+          { { FILE_OF("p", "1"), FILE_OF("p/x", "2") } },
+          .error = "no directory in this layer" },
+        { "replaced in the same layer",
+          { { FILE_OF("p", "1"), DIR("p"), FILE_OF("p/x", "2") } },
           .there = { "p/x=2" } },
         { "missing ones are made", { { FILE_OF("a/b/c/x", "1") } }, .there = { "a/b/c/x=1" } },
-        { "normal names", { { FILE_OF("./a//./x", "1"), DIR("./b/") } }, .there = { "a/x=1", "b/" } },
-        { "the cached parent went", { { FILE_OF("d/e/x", "1"), FILE_OF("d", "2") }, { FILE_OF("d/e/y", "3") } },
-          .there = { "d/e/y=3" }, .absent = { "d/e/x" } },
+        { "normal names",
+          { { FILE_OF("./a//./x", "1"), DIR("./b/") } },
+          .there = { "a/x=1", "b/" } },
+        { "the cached parent went",
+          { { FILE_OF("d/e/x", "1"), FILE_OF("d", "2") }, { FILE_OF("d/e/y", "3") } },
+          .there = { "d/e/y=3" },
+          .absent = { "d/e/x" } },
     };
 
     (void) state;
@@ -309,7 +401,13 @@ static void attributes_are_kept(void **state)
     pax_record(&pax, "mtime", "981173106.123456789", 19);
     const struct tar_spec specs[] = {
         { .name = "d", .type = '5', .mode = 01555, .mtime = 1000, .uid = 5, .gid = 6 },
-        { .name = "d/f", .data = "x", .mode = 06711, .uid = 7, .gid = 8, .pax = pax.data, .pax_len = pax.len },
+        { .name = "d/f",
+          .data = "x",
+          .mode = 06711,
+          .uid = 7,
+          .gid = 8,
+          .pax = pax.data,
+          .pax_len = pax.len },
         { .name = "d/l", .type = '2', .link = "x", .mtime = 2000, .uid = 9, .gid = 10 },
         { .name = "d/p", .type = '6', .mode = 0640, .mtime = 3000 },
         { .name = "i/f", .data = "y" },
@@ -351,13 +449,17 @@ static void root_entry_and_upper_directories_set_attributes(void **state)
 {
     struct sandbox *sb = *state;
     mvm_auto(rootfs_unpack) u = unpack_open(sb);
-    static const struct tar_spec lower[] = { { .name = "./", .type = '5', .mode = 0711, .mtime = 50 },
-                                             { .name = "d", .type = '5', .mode = 0700, .mtime = 60 },
-                                             { .name = "/", .type = '5', .mode = 0710, .mtime = 55 },
-                                             { 0 } };
-    static const struct tar_spec upper[] = { { .name = "d", .type = '5', .mode = 0511, .mtime = 70 },
-                                             { .name = "d/f", .data = "x" },
-                                             { 0 } };
+    static const struct tar_spec lower[] = {
+        { .name = "./", .type = '5', .mode = 0711, .mtime = 50 },
+        { .name = "d", .type = '5', .mode = 0700, .mtime = 60 },
+        { .name = "/", .type = '5', .mode = 0710, .mtime = 55 },
+        { 0 }
+    };
+    static const struct tar_spec upper[] = {
+        { .name = "d", .type = '5', .mode = 0511, .mtime = 70 },
+        { .name = "d/f", .data = "x" },
+        { 0 }
+    };
     static const struct tar_spec bad[] = { SYMLINK("./", "x"), { 0 } };
     struct stat st;
 
@@ -396,7 +498,8 @@ static void devices_are_made_by_root(void **state)
     assert_int_equal(st.st_rdev, makedev(254, 17));
 }
 
-/* A directory that its owner may not write, devices and foreign owners do not stop an ordinary user. */
+/* A directory that its owner may not write, devices and foreign owners do not stop an ordinary
+ * user. */
 static int unpack_as_user(struct sandbox *sb)
 {
     static const struct tar_spec lower[] = {
@@ -416,7 +519,8 @@ static int unpack_as_user(struct sandbox *sb)
         return 1;
     if (rootfs_unpack_finish(u, NULL, NULL) < 0 || rootfs_unpack_keeps_owners(u))
         return 2;
-    if (fstatat(sb->root_fd, "d", &st, 0) < 0 || (st.st_mode & 07777) != 0555 || !sandbox_has(sb->root_fd, "d/more"))
+    if (fstatat(sb->root_fd, "d", &st, 0) < 0 || (st.st_mode & 07777) != 0555 ||
+        !sandbox_has(sb->root_fd, "d/more"))
         return 3;
     return sandbox_has(sb->root_fd, "null") ? 4 : 0;
 }
@@ -430,8 +534,8 @@ static void ordinary_user_fills_what_the_image_closes(void **state)
     assert_int_equal(sandbox_as_user(unpack_as_user, sb), 0);
 }
 
-static int apply_limited(struct sandbox *sb, const struct unpack_limits *limits, const struct tar_spec *specs,
-                         mvm_error **err)
+static int apply_limited(struct sandbox *sb, const struct unpack_limits *limits,
+                         const struct tar_spec *specs, mvm_error **err)
 {
     mvm_auto(rootfs_unpack) u = NULL;
 
@@ -441,13 +545,16 @@ static int apply_limited(struct sandbox *sb, const struct unpack_limits *limits,
 
 static void limits_hold_at_their_value_and_not_above(void **state)
 {
-    static const struct tar_spec three[] = { FILE_OF("a", "12345"), FILE_OF("b", "12345"), DIR("p/q"), { 0 } };
+    static const struct tar_spec three[] = {
+        FILE_OF("a", "12345"), FILE_OF("b", "12345"), DIR("p/q"), { 0 }
+    };
     struct unpack_limits limits = { .entries = 3, .file_bytes = 10, .depth = 2, .xattr_bytes = 12 };
     mvm_autovalue(strbuf) pax = STRBUF_INIT(4096);
     struct sandbox *sb = *state;
 
     pax_record(&pax, "SCHILY.xattr.user.n", "123456", 6);
-    const struct tar_spec attribute[] = { { .name = "x", .data = "", .pax = strbuf_str(&pax) }, { 0 } };
+    const struct tar_spec attribute[] = { { .name = "x", .data = "", .pax = strbuf_str(&pax) },
+                                          { 0 } };
 
     assert_int_equal(apply_limited(sb, &limits, three, NULL), 0);
     limits.entries = 2;
@@ -464,7 +571,8 @@ static void limits_hold_at_their_value_and_not_above(void **state)
 }
 
 /* One entry whose name, or link, comes from a pax record. */
-static int apply_pax(struct sandbox *sb, const char *key, const char *value, const struct tar_spec *spec)
+static int apply_pax(struct sandbox *sb, const char *key, const char *value,
+                     const struct tar_spec *spec)
 {
     const struct unpack_limits limits = UNPACK_LIMITS_DEFAULT;
     mvm_autovalue(strbuf) pax = STRBUF_INIT(1u << 20);
@@ -504,7 +612,9 @@ static void long_names_hold_at_the_limit_and_not_above(void **state)
 static void depth_holds_through_links_too(void **state)
 {
     struct unpack_limits limits = UNPACK_LIMITS_DEFAULT;
-    static const struct tar_spec deep[] = { DIR("a/b/c"), SYMLINK("l", "a/b/c"), FILE_OF("l/d/x", "1"), { 0 } };
+    static const struct tar_spec deep[] = {
+        DIR("a/b/c"), SYMLINK("l", "a/b/c"), FILE_OF("l/d/x", "1"), { 0 }
+    };
     struct sandbox *sb = *state;
 
     limits.depth = 4;
@@ -535,7 +645,8 @@ static void malformed_tars_are_refused(void **state)
 {
     const struct unpack_limits limits = UNPACK_LIMITS_DEFAULT;
     struct sandbox *sb = *state;
-    static const struct tar_spec bad_pax[] = { { .name = "x", .data = "y", .pax = "99 path=foo\n" }, { 0 } };
+    static const struct tar_spec bad_pax[] = { { .name = "x", .data = "y", .pax = "99 path=foo\n" },
+                                               { 0 } };
     mvm_autovalue(strbuf) tar = STRBUF_INIT(TAR_MAX);
     mvm_auto(rootfs_unpack) u = unpack_open(sb);
 
@@ -569,9 +680,25 @@ static uint64_t random_next(uint64_t *state)
 
 static const char *random_pick(uint64_t *state)
 {
-    static const char *const names[] = { "a", "b", "a/b", "a/b/c", "l", "l/x", "l/a/b", "../outside/canary", "/abs",
-                                         "a/.wh.b", ".wh.l", "a/.wh..wh..opq", ".wh..wh..opq", "l/../a", "b/l",
-                                         "b/l/canary", "a/l/outside/canary", "l/canary", "." };
+    static const char *const names[] = { "a",
+                                         "b",
+                                         "a/b",
+                                         "a/b/c",
+                                         "l",
+                                         "l/x",
+                                         "l/a/b",
+                                         "../outside/canary",
+                                         "/abs",
+                                         "a/.wh.b",
+                                         ".wh.l",
+                                         "a/.wh..wh..opq",
+                                         ".wh..wh..opq",
+                                         "l/../a",
+                                         "b/l",
+                                         "b/l/canary",
+                                         "a/l/outside/canary",
+                                         "l/canary",
+                                         "." };
 
     return names[random_next(state) % ARRAY_SIZE(names)];
 }
@@ -579,7 +706,8 @@ static const char *random_pick(uint64_t *state)
 static void random_hostile_tars_stay_inside_the_root(void **state)
 {
     static const char types[] = "00112255566";
-    static const char *const targets[] = { "..", "../outside", "/", "a", "/a", "../../", "b/l", ".", "l", "../a/../.." };
+    static const char *const targets[] = { "..",     "../outside", "/", "a", "/a",
+                                           "../../", "b/l",        ".", "l", "../a/../.." };
     struct sandbox *sb = *state;
 
     for (uint64_t seed = 1; seed <= 400; seed++) {
@@ -589,13 +717,19 @@ static void random_hostile_tars_stay_inside_the_root(void **state)
         for (int entry = 0; entry < 40; entry++) {
             const char *name = random_pick(&s);
             char type = types[random_next(&s) % (sizeof(types) - 1)];
-            const char *link = type == '1' ? random_pick(&s) : targets[random_next(&s) % ARRAY_SIZE(targets)];
-            const struct tar_spec spec[] = { { .name = name, .type = type, .link = link, .data = type == '0' ? "evil" : NULL,
-                                               .mode = 0777 }, { 0 } };
+            const char *link = type == '1' ? random_pick(&s)
+                                           : targets[random_next(&s) % ARRAY_SIZE(targets)];
+            const struct tar_spec spec[] = { { .name = name,
+                                               .type = type,
+                                               .link = link,
+                                               .data = type == '0' ? "evil" : NULL,
+                                               .mode = 0777 },
+                                             { 0 } };
 
             (void) apply_specs(u, spec, NULL);
             if (!sandbox_canary_lives(sb))
-                fail_msg("seed %llu, entry %d: '%s' type %c to '%s'", (unsigned long long) seed, entry, name, type, link);
+                fail_msg("seed %llu, entry %d: '%s' type %c to '%s'", (unsigned long long) seed,
+                         entry, name, type, link);
         }
     }
 }

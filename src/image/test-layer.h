@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For tests of this folder: tars made by hand, so that they can be wrong in any way, and readers over memory. */
+/* For tests of this folder: tars made by hand, so that they can be wrong in any way, and readers
+ * over memory. */
 #ifndef IMAGE_TEST_LAYER_H
 #define IMAGE_TEST_LAYER_H
 
@@ -12,7 +13,7 @@ struct tar_spec {
     char type; /* '0' when 0 */
     const char *link;
     const char *data;
-    size_t size; /* of data; 0: its length as a string */
+    size_t size;   /* of data; 0: its length as a string */
     unsigned mode; /* 0: 0644 */
     unsigned uid, gid;
     uint64_t mtime;
@@ -101,7 +102,7 @@ static inline void tar_end(struct strbuf *t)
 
 struct memory_reader {
     struct blob_reader base;
-    const char *data; /* borrowed */
+    const char *data;      /* borrowed */
     size_t len, at, piece; /* at most piece bytes a read */
 };
 static inline ssize_t memory_read(struct blob_reader *base, void *out, size_t len, mvm_error **err)
@@ -136,12 +137,17 @@ struct layer_truth {
     struct layer_budget budget;
     struct layer_expect expect;
 };
-static inline void layer_truth_init(struct layer_truth *t, const struct strbuf *blob, const struct strbuf *plain)
+static inline void layer_truth_init(struct layer_truth *t, const struct strbuf *blob,
+                                    const struct strbuf *plain)
 {
-    *t = (struct layer_truth){ .blob = { .size = blob->len }, .budget = { .max = LAYER_PLAIN_MAX } };
-    assert_int_equal(digest_of(DIGEST_SHA256, strbuf_str(blob), blob->len, &t->blob.digest, NULL), 0);
+    *t = (struct layer_truth){ .blob = { .size = blob->len },
+                               .budget = { .max = LAYER_PLAIN_MAX } };
+    assert_int_equal(digest_of(DIGEST_SHA256, strbuf_str(blob), blob->len, &t->blob.digest, NULL),
+                     0);
     assert_int_equal(digest_of(DIGEST_SHA256, strbuf_str(plain), plain->len, &t->diff_id, NULL), 0);
-    t->expect = (struct layer_expect){ .blob = &t->blob, .diff_id = &t->diff_id, .plain = &t->budget };
+    t->expect = (struct layer_expect){ .blob = &t->blob,
+                                       .diff_id = &t->diff_id,
+                                       .plain = &t->budget };
 }
 
 /* Applies one uncompressed layer. */
