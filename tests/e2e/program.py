@@ -121,9 +121,9 @@ class Environment(e2e.Case):
         self.assertEqual((got['ONE'], got['TWO'], got['FROM_HOST']), ('over', ' 2 "quoted"', 'yes'))
 
     def test_secrets_are_on_no_command_line(self):
-        started = self.host.start('run', '-i', '-e', 'SECRET', self.host.sample, 'sh', '-c', 'echo up; cat',
+        started = self.host.start('run', '-i', '-e', 'SECRET', self.host.sample, 'sh', '-c', 'echo is-up; cat',
                                   stdin=subprocess.PIPE, env={'SECRET': 'hunter2-hunter2'})
-        started.wait_for(b'up')
+        started.wait_for(b'is-up')
         lines = [line for _, line in self.host.processes()]
         self.assertGreaterEqual(len(lines), 3, lines)
         self.assertFalse([line for line in lines if 'hunter2' in line])
@@ -194,7 +194,7 @@ class Process(e2e.Case):
 
 
 class Signals(e2e.Case):
-    def stopped_by(self, number, script, ready=b'up\n'):
+    def stopped_by(self, number, script, ready=b'is-up\n'):
         started = self.host.start('run', self.host.sample, 'sh', '-c', script)
         started.wait_for(ready)
         started.process.send_signal(number)
@@ -203,18 +203,18 @@ class Signals(e2e.Case):
     def test_signals_reach_the_program(self):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
             with self.subTest(number=number):
-                result = self.stopped_by(number, 'echo up; sleep 600 & wait')
+                result = self.stopped_by(number, 'echo is-up; sleep 600 & wait')
                 self.assertEqual(result.status, 128 + number, result)
 
     def test_the_program_may_catch_them(self):
         result = self.stopped_by(signal.SIGTERM,
-                                 'trap "echo caught; exit 5" TERM; echo up; while :; do sleep 0.1; done')
-        self.assert_ran(result, b'up\ncaught\n', status=5)
+                                 'trap "echo caught; exit 5" TERM; echo is-up; while :; do sleep 0.1; done')
+        self.assert_ran(result, b'is-up\ncaught\n', status=5)
 
     def test_three_requests_end_one_that_does_not_listen(self):
         started = self.host.start('run', self.host.sample, 'sh', '-c',
-                                  'trap "echo no" TERM INT; echo up; while :; do sleep 0.1; done')
-        started.wait_for(b'up\n')
+                                  'trap "echo no" TERM INT; echo is-up; while :; do sleep 0.1; done')
+        started.wait_for(b'is-up\n')
         for _ in range(3):
             started.process.send_signal(signal.SIGTERM)
             time.sleep(0.2)
@@ -228,13 +228,13 @@ class Signals(e2e.Case):
 
     def test_timeout(self):
         start = time.monotonic()
-        result = self.host.shell('echo up; sleep 600', '--timeout', '15s')
-        self.assertEqual((result.status, result.out), (124, b'up\n'), result)
+        result = self.host.shell('echo is-up; sleep 600', '--timeout', '15s')
+        self.assertEqual((result.status, result.out), (124, b'is-up\n'), result)
         self.assertLess(time.monotonic() - start, 60)
 
     def test_timeout_that_the_program_ignores(self):
-        result = self.host.shell('trap "" TERM; echo up; while :; do sleep 1; done', '--timeout', '15s')
-        self.assertEqual((result.status, result.out), (124, b'up\n'), result)
+        result = self.host.shell('trap "" TERM; echo is-up; while :; do sleep 1; done', '--timeout', '15s')
+        self.assertEqual((result.status, result.out), (124, b'is-up\n'), result)
 
 
 class Terminal(e2e.Case):
@@ -254,24 +254,24 @@ class Terminal(e2e.Case):
 
     def test_control_c_interrupts_the_program(self):
         terminal = e2e.Terminal(self.host, 'run', '-it', self.host.sample, 'sh', '-c',
-                                'trap "echo caught; exit 9" INT; echo up; while :; do sleep 0.1; done')
-        terminal.wait_for(b'up')
+                                'trap "echo caught; exit 9" INT; echo is-up; while :; do sleep 0.1; done')
+        terminal.wait_for(b'is-up')
         terminal.type(b'\x03')
         status, same = terminal.finish()
         self.assertEqual((status, same), (9, True), bytes(terminal.seen))
         self.assertIn(b'caught', terminal.seen)
 
     def test_control_d_is_the_end_of_input(self):
-        terminal = e2e.Terminal(self.host, 'run', '-it', self.host.sample, 'sh', '-c', 'echo up; cat; echo end')
-        terminal.wait_for(b'up\r\n')
+        terminal = e2e.Terminal(self.host, 'run', '-it', self.host.sample, 'sh', '-c', 'echo is-up; cat; echo end')
+        terminal.wait_for(b'is-up')
         terminal.type(b'line\r\x04')
         status, same = terminal.finish()
         self.assertEqual((status, same), (0, True), bytes(terminal.seen))
-        self.assertIn(b'line\r\nline\r\nend\r\n', terminal.seen)
+        self.assertTrue(terminal.seen.endswith(b'is-up\r\nline\r\nline\r\nend\r\n'), bytes(terminal.seen))
 
     def test_control_c_without_t_interrupts_too(self):
-        terminal = e2e.Terminal(self.host, 'run', self.host.sample, 'sh', '-c', 'echo up; sleep 600 & wait')
-        terminal.wait_for(b'up')
+        terminal = e2e.Terminal(self.host, 'run', self.host.sample, 'sh', '-c', 'echo is-up; sleep 600 & wait')
+        terminal.wait_for(b'is-up')
         terminal.type(b'\x03')
         self.assertEqual(terminal.finish(), (130, True), bytes(terminal.seen))
 

@@ -197,8 +197,7 @@ class Registries(e2e.Case):
 
     def test_answers(self):
         gone = b'{"errors":[{"code":"MANIFEST_UNKNOWN","message":"gone"}]}'
-        for status, body, says in ((404, gone, 'some/image:tag'),
-                                   (401, b'', 'authentication'), (500, b'oops', '500'),
+        for status, body, says in ((404, gone, 'some/image:tag'), (401, b'', 'authentication'), (500, b'oops', '500'),
                                    (200, b'\x00garbage\xff' * 100, 'image')):
             with self.subTest(status=status):
                 server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Answer)

@@ -75,6 +75,25 @@ def cached_kernels():
     return data / 'cache' / 'kernels'
 
 
+def wait_until_dead(pids):
+    """A killed process gives its memory back first, which takes a moment, and then its descriptors, locks included."""
+    deadline = time.monotonic() + SETTLE
+    left = list(pids)
+    while left and time.monotonic() < deadline:
+        time.sleep(0.01)
+        left = [pid for pid in left if process_state(pid) not in 'ZX']
+    if left:
+        raise AssertionError(f'still there after SIGKILL: {left}')
+
+
+def process_state(pid):
+    try:
+        with open(f'/proc/{pid}/stat') as f:
+            return f.read().rpartition(')')[2].split()[0]
+    except OSError:
+        return 'X'
+
+
 class Result:
     def __init__(self, status, out, err):
         self.status, self.out, self.err = status, out, err
@@ -216,12 +235,10 @@ class Host:
                     environ = f.read()
                 with open(f'/proc/{pid}/cmdline', 'rb') as f:
                     cmdline = f.read()
-                with open(f'/proc/{pid}/stat') as f:
-                    state = f.read().rpartition(')')[2].split()[0]
             except OSError:
                 continue
             marked = self.marker.encode() in environ.split(b'\0') or os.fsencode(self.base) + b'/' in cmdline
-            if marked and int(pid) != os.getpid() and state not in 'ZX':
+            if marked and int(pid) != os.getpid() and process_state(pid) not in 'ZX':
                 found.append((int(pid), cmdline.replace(b'\0', b' ').decode(errors='replace')))
         return found
 
