@@ -263,7 +263,7 @@ class Terminal(e2e.Case):
 
     def test_control_d_is_the_end_of_input(self):
         terminal = e2e.Terminal(self.host, 'run', '-it', self.host.sample, 'sh', '-c', 'echo is-up; cat; echo end')
-        terminal.wait_for(b'is-up')
+        terminal.wait_for(b'is-up\r\n')
         terminal.type(b'line\r\x04')
         status, same = terminal.finish()
         self.assertEqual((status, same), (0, True), bytes(terminal.seen))
