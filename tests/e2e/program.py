@@ -136,13 +136,14 @@ class Process(e2e.Case):
                              ('app:extra', b'1000 2000 2000'), ('1000:2000', b'1000 2000 2000'),
                              ('4242', b'4242 0 0'), ('4242:4343', b'4242 4343 4343'), ('root', b'0 0 0')):
             with self.subTest(user=user):
-                result = self.host.shell('echo $(id -u) $(id -g) $(id -G); cd', '-u', user)
+                result = self.host.shell('echo $(id -u) $(id -g) $(id -G)', '-u', user)
                 self.assert_ran(result, wanted + b'\n')
 
     def test_user_of_its_own_files(self):
-        script = 'echo $HOME; cat /home/app/private; cat /root/x 2>/dev/null || echo no; ' \
-                 'touch /home/app/new && echo yes'
-        self.assert_ran(self.host.shell(script, '-u', 'app'), b'/home/app\nfor app alone\nno\nyes\n')
+        script = 'echo $HOME; cat /home/app/private || echo no; cat /root/x || echo no; touch /home/app/new && echo yes'
+        result = self.host.shell(f'exec 2>/dev/null; {script}; true', '-u', 'app')
+        self.assert_ran(result, b'/home/app\nfor app alone\nno\nyes\n' if self.host.keeps_owners
+                        else b'/home/app\nno\nno\n')
 
     def test_user_that_the_image_does_not_know(self):
         for user in ('nobody-here', 'app:no-such-group'):
@@ -171,8 +172,9 @@ class Process(e2e.Case):
         script = "stat -c '%a %u:%g %n' / /tmp /home/app /home/app/private /bin/busybox; readlink /bin/ls; " \
                  '[ /bin/sh -ef /bin/busybox ] && echo same'
         result = self.host.shell(script)
-        self.assert_ran(result, b'755 0:0 /\n1777 0:0 /tmp\n750 1000:1000 /home/app\n'
-                                b'600 1000:1000 /home/app/private\n755 0:0 /bin/busybox\nbusybox\nsame\n')
+        app = b'1000:1000' if self.host.keeps_owners else b'0:0'
+        self.assert_ran(result, b'755 0:0 /\n1777 0:0 /tmp\n750 %b /home/app\n600 %b /home/app/private\n'
+                                b'755 0:0 /bin/busybox\nbusybox\nsame\n' % (app, app))
 
     def test_cpus_and_memory(self):
         result = self.host.shell('nproc; grep MemTotal /proc/meminfo', '-c', '2', '-m', '256m')
@@ -263,7 +265,7 @@ class Terminal(e2e.Case):
 
     def test_control_d_is_the_end_of_input(self):
         terminal = e2e.Terminal(self.host, 'run', '-it', self.host.sample, 'sh', '-c', 'echo is-up; cat; echo end')
-        terminal.wait_for(b'is-up')
+        terminal.wait_for(b'is-up\r\n')
         terminal.type(b'line\r\x04')
         status, same = terminal.finish()
         self.assertEqual((status, same), (0, True), bytes(terminal.seen))
