@@ -120,13 +120,15 @@ class Environment(e2e.Case):
         got = self.environment('--env-file', str(path), '-e', 'ONE=over', env={'FROM_HOST': 'yes'})
         self.assertEqual((got['ONE'], got['TWO'], got['FROM_HOST']), ('over', ' 2 "quoted"', 'yes'))
 
-    def test_secrets_are_on_no_command_line(self):
+    def test_secrets_are_on_no_command_line_and_in_no_file(self):
         started = self.host.start('run', '-i', '-e', 'SECRET', self.host.sample, 'sh', '-c', 'echo is-up; cat',
                                   stdin=subprocess.PIPE, env={'SECRET': 'hunter2-hunter2'})
         started.wait_for(b'is-up')
         lines = [line for _, line in self.host.processes()]
         self.assertGreaterEqual(len(lines), 3, lines)
         self.assertFalse([line for line in lines if 'hunter2' in line])
+        written = [p for top in ('data', 'run', 'tmp') for p in (self.host.base / top).rglob('*') if p.is_file()]
+        self.assertFalse([str(p) for p in written if b'hunter2' in p.read_bytes()])
         self.assertEqual(started.finish().status, 0)
 
 
