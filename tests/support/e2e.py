@@ -44,9 +44,9 @@ def find_program(name):
 
 
 def cache_dir():
-    """What is costly to make and the same for all: kept between runs beside the build."""
-    path = build_dirs()[0].parent / 'e2e-cache'
-    path.mkdir(exist_ok=True)
+    """What is costly to make and the same for all: kept between runs."""
+    path = TOP / 'build-check' / 'e2e-cache'
+    path.mkdir(parents=True, exist_ok=True)
     return path
 
 
@@ -153,7 +153,8 @@ class Host:
             raise unittest.SkipTest('not root: the same boots run as an ordinary user')
         self.ids = {'user': USER_ID, 'group': USER_ID, 'extra_groups': []} \
             if wanted == 'user' and os.geteuid() == 0 else {}
-        self.is_user = wanted == 'user'
+        # What an ordinary user unpacks is that user's, and root's in the guest (README, What does not, today).
+        self.keeps_owners = wanted == 'root'
         self.base = pathlib.Path(tempfile.mkdtemp(prefix='microvm-e2e-', dir='/tmp'))
         for name in ('bin', 'home', 'run', 'tmp', 'data'):
             (self.base / name).mkdir(mode=0o700)
