@@ -120,8 +120,7 @@ static int find_group(struct text_file group, const struct wanted *w, gid_t *ret
         return 0;
     }
     if (!w->numeric)
-        return mvm_fail(err, MVM_E_NOT_FOUND, 0, "no group '%.*s' in /etc/group", (int) w->len,
-                        w->text);
+        return mvm_fail(err, MVM_E_ARG, 0, "no group '%.*s' in /etc/group", (int) w->len, w->text);
     *ret_gid = (gid_t) w->id;
     return 0;
 }
@@ -182,8 +181,7 @@ int user_resolve(const char *spec, struct text_file passwd, struct text_file gro
     if (r < 0)
         return r;
     if (r == 0 && !w.numeric)
-        return mvm_fail(err, MVM_E_NOT_FOUND, 0, "no user '%.*s' in /etc/passwd", (int) w.len,
-                        w.text);
+        return mvm_fail(err, MVM_E_ARG, 0, "no user '%.*s' in /etc/passwd", (int) w.len, w.text);
     if (r == 0)
         u.uid = (uid_t) w.id;
 

@@ -40,7 +40,7 @@ struct user {
 void user_deinit(struct user *u);
 MVM_DEFINE_AUTOVALUE(user, user_deinit)
 
-/* @spec: NULL and "" mean uid 0. MVM_E_NOT_FOUND names the user or the group that does not exist.
+/* @spec: NULL and "" mean uid 0. MVM_E_ARG names the user or the group that does not exist.
  */
 int user_resolve(const char *spec, struct text_file passwd, struct text_file group,
                  struct user *ret, mvm_error **err);

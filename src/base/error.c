@@ -52,17 +52,21 @@ void mvm_error_free(mvm_error *err)
     errno = saved;
 }
 
-/* strerror() of glibc follows the locale, and its unknown numbers share a buffer per thread; the C
- * library of the guest hands out constant English strings from it and has no strerrordesc_np(). */
-static const char *errno_text(int errnum)
+/* Long enough for every text of the guest's C library. */
+#define ERRNO_TEXT_MAX 128
+
+/* In English whatever the locale: glibc has a call for that, and the C library of the guest, which
+ * lacks it, knows nothing else there. */
+static const char *errno_text(int errnum, char buffer[ERRNO_TEXT_MAX])
 {
 #ifdef __GLIBC__
     const char *text = strerrordesc_np(errnum);
-#else
-    const char *text = strerror(errnum);
-#endif
 
+    (void) buffer;
     return text ? text : "unknown error";
+#else
+    return strerror_r(errnum, buffer, ERRNO_TEXT_MAX) == 0 ? buffer : "unknown error";
+#endif
 }
 
 /* "PREFIX: REST" or PREFIX alone, escaped; NULL when out of memory. The prefix is cut first, so
@@ -90,6 +94,7 @@ static char *message_build(const char *rest, const char *fmt, va_list ap)
 
 int error_fail(mvm_error **err, int code, int errnum, const char *fmt, ...)
 {
+    char reason[ERRNO_TEXT_MAX];
     struct mvm_error *e;
     va_list ap;
 
@@ -100,7 +105,7 @@ int error_fail(mvm_error **err, int code, int errnum, const char *fmt, ...)
         e->code = code;
         e->errnum = errnum;
         va_start(ap, fmt);
-        e->message = message_build(errnum ? errno_text(errnum) : NULL, fmt, ap);
+        e->message = message_build(errnum ? errno_text(errnum, reason) : NULL, fmt, ap);
         va_end(ap);
     }
     if (e && !e->message) {

@@ -428,26 +428,25 @@ static void remove_opens_unreadable_folders_of_its_own(void **state)
     assert_false(sandbox_has(sb->root_fd, "t"));
 }
 
-static int remove_foreign_tree(struct sandbox *sb)
+static int remove_from_locked_folder(struct sandbox *sb)
 {
     mvm_autoerror mvm_error *e = NULL;
-    int r = path_remove_tree(sb->root_fd, "t", &e);
+    int r = path_remove_tree(sb->root_fd, "file", &e);
 
     if (r != MVM_E_SYS || mvm_error_errno(e) != EACCES)
         return 1;
-    return strcmp(mvm_error_message(e), "t: remove 'file': Permission denied") == 0 ? 0 : 2;
+    return strcmp(mvm_error_message(e), "remove 'file': Permission denied") == 0 ? 0 : 2;
 }
 
 static void remove_names_what_it_may_not_remove(void **state)
 {
     struct sandbox *sb = *state;
 
-    if (geteuid() != 0)
-        skip();
-    assert_int_equal(mkdirat(sb->root_fd, "t", 0755), 0);
-    sandbox_write(sb->root_fd, "t/file", "x");
-    assert_int_equal(sandbox_as_user(remove_foreign_tree, sb), 0);
-    assert_true(sandbox_has(sb->root_fd, "t/file"));
+    sandbox_write(sb->root_fd, "file", "x");
+    assert_int_equal(fchmod(sb->root_fd, 0555), 0);
+    assert_int_equal(sandbox_as_user(remove_from_locked_folder, sb), 0);
+    assert_int_equal(fchmod(sb->root_fd, 0777), 0);
+    assert_true(sandbox_has(sb->root_fd, "file"));
 }
 
 static int remove_tree_with_mount(struct sandbox *sb)
@@ -475,7 +474,8 @@ static void remove_does_not_cross_into_a_mount(void **state)
     int r = sandbox_as_user(remove_tree_with_mount, sb);
 
     if (r == 77) {
-        print_message("no user namespace to mount in\n");
+        print_message("# no user namespace to mount in\n");
+        assert_int_equal(sandbox_teardown(state), 0); /* a skipped test gets none */
         skip();
     }
     assert_int_equal(r, 0);

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define CONTROL_PACKET_MAX 16384
-#define CONTROL_TEXT_MAX 4096
+#define CONTROL_TEXT_MAX 2048
 
 /* Descriptors that the runner is born with. */
 enum runner_fd {

@@ -47,7 +47,8 @@ finish(struct supervisor *s, enum control_type type, int number, const char *fmt
 {
     va_list ap;
 
-    loop_stop(s->loop);
+    if (s->loop)
+        loop_stop(s->loop);
     if (s->finished)
         return;
     s->finished = true;
@@ -377,32 +378,44 @@ static int run(struct supervisor *s, mvm_error **err)
     return r < 0 ? r : loop_run(s->loop, err);
 }
 
+static void supervisor_free(struct supervisor *s)
+{
+    relay_free(s->input);
+    relay_free(s->outputs[0]);
+    relay_free(s->outputs[1]);
+    guest_port_free(s->port);
+    console_drain(s->console);
+    console_free(s->console);
+    if (s->signal_fd >= 0)
+        (void) close(s->signal_fd);
+    loop_free(s->loop);
+    free(s);
+}
+MVM_DEFINE_AUTO(supervisor, supervisor_free)
+
 bool supervise(const struct runner_config *config, const struct log *log)
 {
-    struct supervisor s = {
-        .config = config, .log = log, .machine = CHILD_NONE, .signal_fd = -EBADF
-    };
+    mvm_auto(supervisor) s = calloc(1, sizeof(*s));
     mvm_autoerror mvm_error *err = NULL;
     int r;
 
-    r = run(&s, &err);
-    child_deinit(&s.machine);
+    if (!s) {
+        log_error(log, "runner", "out of memory");
+        return false; /* the caller sees the runner end without a word, and tidies up */
+    }
+    s->config = config;
+    s->log = log;
+    s->machine = (struct child) CHILD_NONE;
+    s->signal_fd = -EBADF;
+    r = run(s, &err);
+    child_deinit(&s->machine);
     if (r < 0) {
-        s.finished = false;
-        finish(&s, CONTROL_FAILED, r, "%s", mvm_error_message(err));
+        s->finished = false;
+        finish(s, CONTROL_FAILED, r, "%s", mvm_error_message(err));
     }
     log_info(log, "step", "machine ended");
-    log_info(log, "runner", "%s %d: %s", s.result.type == CONTROL_ENDED ? "status" : "failed",
-             s.result.number, s.result.text);
-    tell_caller(&s, &s.result);
-    relay_free(s.input);
-    relay_free(s.outputs[0]);
-    relay_free(s.outputs[1]);
-    guest_port_free(s.port);
-    console_drain(s.console);
-    console_free(s.console);
-    if (s.signal_fd >= 0)
-        (void) close(s.signal_fd);
-    loop_free(s.loop);
-    return s.caller_gone;
+    log_info(log, "runner", "%s %d: %s", s->result.type == CONTROL_ENDED ? "status" : "failed",
+             s->result.number, s->result.text);
+    tell_caller(s, &s->result);
+    return s->caller_gone;
 }
