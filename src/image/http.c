@@ -144,10 +144,45 @@ static int add_headers(struct http_response *r, const struct http_request *rq, m
     return res;
 }
 
+/* Numbers that are the same for each request. */
+static const struct {
+    CURLoption option;
+    long value;
+} fixed_options[] = {
+    { CURLOPT_FOLLOWLOCATION, 0 },
+    { CURLOPT_NOSIGNAL, 1 },
+    { CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2 }, /* or newer */
+    { CURLOPT_NETRC, CURL_NETRC_IGNORED },
+    { CURLOPT_SUPPRESS_CONNECT_HEADERS, 1 },
+    { CURLOPT_BUFFERSIZE, HTTP_PIECE },
+};
+
+static bool set_fixed_options(CURL *e)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(fixed_options); i++)
+        if (curl_easy_setopt(e, fixed_options[i].option, fixed_options[i].value) != CURLE_OK)
+            return false;
+    return curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_USERAGENT, HTTP_USER_AGENT) == CURLE_OK;
+}
+
+static bool set_callbacks(struct http_response *r)
+{
+    CURL *e = r->easy;
+
+    return curl_easy_setopt(e, CURLOPT_ERRORBUFFER, r->error) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_socket) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_HEADERDATA, r) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_WRITEDATA, r) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_PRIVATE, r) == CURLE_OK;
+}
+
 static int set_options(struct http_response *r, const struct http_request *rq, mvm_error **err)
 {
+    long connect_ms = (long) r->client->limits.connect_ms;
     mvm_autovalue(url) url = { 0 };
-    CURL *e = r->easy;
     bool good;
     int res = url_parse(rq->url, &url, err);
 
@@ -155,28 +190,13 @@ static int set_options(struct http_response *r, const struct http_request *rq, m
         res = add_headers(r, rq, err);
     if (res < 0)
         return res;
-    good = curl_easy_setopt(e, CURLOPT_URL, rq->url) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_USERAGENT, HTTP_USER_AGENT) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_HTTPHEADER, r->headers) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_BUFFERSIZE, HTTP_PIECE) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long) r->client->limits.connect_ms) ==
-               CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_ERRORBUFFER, r->error) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_socket) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_HEADERDATA, r) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_WRITEDATA, r) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_PRIVATE, r) == CURLE_OK;
+    good = set_fixed_options(r->easy) && set_callbacks(r) &&
+           curl_easy_setopt(r->easy, CURLOPT_URL, rq->url) == CURLE_OK &&
+           curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->headers) == CURLE_OK &&
+           curl_easy_setopt(r->easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) == CURLE_OK;
     /* A proxy has another loopback. */
     if (good && url_host_is_loopback(url.host))
-        good = curl_easy_setopt(e, CURLOPT_NOPROXY, "*") == CURLE_OK;
+        good = curl_easy_setopt(r->easy, CURLOPT_NOPROXY, "*") == CURLE_OK;
     return good
                ? 0
                : mvm_fail(err, MVM_E_UNSUPPORTED, 0, "this libcurl lacks an option that is needed");

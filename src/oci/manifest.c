@@ -145,43 +145,63 @@ static int parse_manifest(const json_t *root, struct oci_manifest *m, mvm_error 
     return parse_descriptors(root, "layers", &m->layers, &m->n_layers, err);
 }
 
-/* What the document is: by its own media type, by what led here, by its shape. */
-static int check_kind(const json_t *root, const char *expected, bool *ret_is_index, mvm_error **err)
+/* What every document has, whatever it is. */
+static int check_version(const json_t *root, enum oci_media_kind expected, enum oci_media_kind own,
+                         mvm_error **err)
 {
-    enum oci_media_kind kind = oci_media_type_kind(expected), own;
-    bool manifests = json_object_get(root, "manifests") != NULL;
-    bool image = json_object_get(root, "layers") || json_object_get(root, "config");
-    const char *type = NULL;
     uint64_t version = 0;
     int r = json_get_u64(root, "schemaVersion", 1000, &version, err);
 
-    if (r == 0)
-        r = json_get_str(root, "mediaType", &type, err);
     if (r < 0)
         return r;
-    own = oci_media_type_kind(type);
-    if (kind == OCI_MEDIA_SCHEMA1 || own == OCI_MEDIA_SCHEMA1 || version == 1)
+    if (expected == OCI_MEDIA_SCHEMA1 || own == OCI_MEDIA_SCHEMA1 || version == 1)
         return mvm_fail(err, MVM_E_UNSUPPORTED, 0, "schema 1 images are not supported");
     if (version != 2)
         return mvm_fail(err, MVM_E_FORMAT, 0, "schemaVersion is %llu, not 2",
                         (unsigned long long) version);
-    if (manifests && json_object_get(root, "layers"))
+    if (json_object_get(root, "manifests") && json_object_get(root, "layers"))
         return mvm_fail(err, MVM_E_FORMAT, 0, "has both 'manifests' and 'layers'");
+    return 0;
+}
+
+/* The keys of a document must be those of its kind: what reads one kind must not be shown another.
+ */
+static int check_keys(const json_t *root, enum oci_media_kind kind, mvm_error **err)
+{
+    bool index = json_object_get(root, "manifests") != NULL;
+    bool image = json_object_get(root, "layers") || json_object_get(root, "config");
+
+    if (kind == OCI_MEDIA_INDEX ? image : index)
+        return mvm_fail(err, MVM_E_FORMAT, 0, "its keys are not those of its media type");
+    return 0;
+}
+
+/* What the document is: by what led here, by its own media type, by its shape. */
+static int check_kind(const json_t *root, const char *expected, bool *ret_is_index, mvm_error **err)
+{
+    enum oci_media_kind kind = oci_media_type_kind(expected), own;
+    const char *type = NULL;
+    int r = json_get_str(root, "mediaType", &type, err);
+
+    if (r < 0)
+        return r;
+    own = oci_media_type_kind(type);
+    r = check_version(root, kind, own, err);
+    if (r < 0)
+        return r;
     if (type && kind != OCI_MEDIA_UNKNOWN && own != kind)
         return mvm_fail(err, MVM_E_FORMAT, 0, "calls itself '%s', but '%s' led to it", type,
                         expected);
     if (kind == OCI_MEDIA_UNKNOWN)
         kind = own;
     if (kind == OCI_MEDIA_UNKNOWN && !type)
-        kind = manifests ? OCI_MEDIA_INDEX : OCI_MEDIA_MANIFEST;
+        kind = json_object_get(root, "manifests") ? OCI_MEDIA_INDEX : OCI_MEDIA_MANIFEST;
     if (kind != OCI_MEDIA_INDEX && kind != OCI_MEDIA_MANIFEST)
         return mvm_fail(err, MVM_E_UNSUPPORTED, 0,
                         "media type '%s' is neither an image manifest nor an index",
                         type ? type : expected);
-    if (kind == OCI_MEDIA_INDEX ? image : manifests)
-        return mvm_fail(err, MVM_E_FORMAT, 0, "its keys are not those of its media type");
     *ret_is_index = kind == OCI_MEDIA_INDEX;
-    return 0;
+    return check_keys(root, kind, err);
 }
 
 int oci_document_parse(const char *text, size_t len, const char *expected, struct oci_document *doc,
