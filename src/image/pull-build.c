@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "image/rootfs-image.h"
+#include "image/tree-remove.h"
 
 #define TREE_NAME "root"
 
@@ -96,7 +97,7 @@ static int make_rootfs(struct pull *p, const struct store_temp *temp, bool keeps
     if (r == 0)
         r = rootfs_image_build(&spec, &p->tick, err);
     if (r == 0)
-        r = path_remove_tree(temp->fd, TREE_NAME, err);
+        r = tree_remove(temp->fd, TREE_NAME, &p->tick, err);
     return r;
 }
 
