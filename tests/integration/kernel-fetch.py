@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""`microvm kernel fetch` where apt lacks, fails or hands over garbage. apt and dpkg are scripts here: nothing needs a
-network."""
+"""`microvm kernel fetch` where apt is missing, fails or hands over garbage. apt and dpkg are scripts here: no network."""
 import os
 import pathlib
 import shutil
