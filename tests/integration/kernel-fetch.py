@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""`microvm kernel fetch` where apt is missing, fails or hands over garbage. apt and dpkg are scripts here: no network."""
+"""`microvm kernel fetch` where apt is missing, fails or hands over garbage. apt and dpkg are scripts here."""
 import os
 import pathlib
 import shutil
