@@ -95,6 +95,9 @@ static int run_start(struct run *run, mvm_vm *vm, struct krun_config *program, m
                                           .num_vcpus = o->cpus,
                                           .ram_mib = o->memory_mib,
                                           .console_log_path = console,
+                                          .log_level = o->log_level == MVM_LOG_DEBUG
+                                                           ? LOG_LEVEL_DEBUG
+                                                           : 0,
                                           .name = vm->dir.name,
                                           .vm_dir = vm->dir.path,
                                           .remove_at_end = vm->dir.remove,
