@@ -5,15 +5,11 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "machine/kernel-image.h"
+#include "machine/kernel-internal.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-
-#define KERNEL_INFO "kernel.json"
-/* Most bytes of kernel.json. */
-#define KERNEL_INFO_MAX 65536
-#define KERNELS_DIR "kernels"
 
 void kernel_free(struct kernel *k)
 {
@@ -86,8 +82,7 @@ static bool file_is_whole(int dir_fd, const char *name, const json_t *info, cons
            (uint64_t) st.st_size == size;
 }
 
-/* The kernel in the folder @path; NULL when there is none that is whole. */
-static struct kernel *kernel_load(const char *path)
+struct kernel *kernel_load(const char *path)
 {
     mvm_autoclose int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     mvm_autofree char *text = NULL;
@@ -151,7 +146,7 @@ static int kernel_from_file(const char *file, const struct kernel_set *known, st
 {
     mvm_autoclose int fd = open(file, O_RDONLY | O_CLOEXEC);
     mvm_autofree char *modules = NULL;
-    char *path;
+    char *path = NULL;
     int r;
 
     if (fd < 0)
@@ -160,10 +155,9 @@ static int kernel_from_file(const char *file, const struct kernel_set *known, st
     r = kernel_image_check(fd, file, err);
     if (r < 0)
         return r;
-    path = realpath(
-        file, NULL); /* the runner works elsewhere; what is opened there is checked by QEMU again */
-    if (!path)
-        return mvm_fail(err, MVM_E_SYS, errno, "kernel '%s'", file);
+    r = path_of_fd(fd, &path, err); /* the runner works elsewhere, and needs the whole path */
+    if (r < 0)
+        return mvm_context(err, r, "kernel '%s'", file);
     if (known->n > 0 && known->items[0]->modules_path) {
         modules = strdup(known->items[0]->modules_path);
         if (!modules) {
@@ -199,6 +193,20 @@ int kernel_find(const char *file, const char *lib_dir, const char *cache_dir, st
     if (set.n == 0)
         return mvm_fail(err, MVM_E_NOT_FOUND, 0,
                         "no guest kernel is here: run 'microvm kernel fetch'");
+    *ret = set.items[0];
+    set.items[0] = NULL;
+    return 0;
+}
+
+int kernel_find_fetched(const char *cache_dir, struct kernel **ret, mvm_error **err)
+{
+    mvm_autovalue(kernel_set) set = { .items = NULL };
+    int r = set_add_folder(&set, cache_dir, err);
+
+    if (r < 0)
+        return r;
+    if (set.n == 0)
+        return mvm_fail(err, MVM_E_NOT_FOUND, 0, "no guest kernel in '%s'", cache_dir);
     *ret = set.items[0];
     set.items[0] = NULL;
     return 0;

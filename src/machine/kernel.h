@@ -41,5 +41,8 @@ void kernel_list_free(struct kernel **kernels, size_t n);
  * @cache_dir/kernels. Present and whole already: returns it without work unless @force. */
 int kernel_fetch_debian(const char *cache_dir, bool force, const struct log *log,
                         struct kernel **ret, mvm_error **err);
+/* Compares a fetched kernel's files with the digests that were noted when it was made.
+ * MVM_E_DIGEST names the file that differs. */
+int kernel_verify(const struct kernel *k, mvm_error **err);
 
 #endif
