@@ -39,7 +39,7 @@ fuzz:
 	@tools/deps
 	@tools/fuzz $(FUZZ_SECONDS)
 
-install: all
+install: build/build.ninja build-guest/build.ninja
 	meson configure build --prefix '$(PREFIX)'
 	meson configure build-guest --prefix '$(PREFIX)'
 	meson install -C build

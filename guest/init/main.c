@@ -233,6 +233,7 @@ static void guest_serve(struct guest *g)
         kmsg_warning("%s", mvm_error_message(why));
         last = failure_message(r, why);
     }
+    sync(); /* once the host has the last message, it may end the machine at any instant */
     control_send(&g->control, &last);
     control_finish(&g->control);
 }

@@ -60,6 +60,7 @@ static int mount_make(const struct mount_entry *m, mvm_error **err)
         return mvm_fail(err, MVM_E_SYS, errno, "make the directory %s", m->target);
     if (mount(m->type, m->target, m->type, m->flags, m->data) < 0 && errno != EBUSY)
         return mvm_fail(err, MVM_E_SYS, errno, "mount %s (%s)", m->target, m->type);
+    kmsg_debug("%s", m->target);
     return 0;
 }
 

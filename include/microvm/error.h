@@ -2,9 +2,9 @@
 /*
  * mvm_error: one failure, with a code, a saved errno and a chain of contexts.
  *
- * Every fallible call of the library takes `mvm_error **err` as its last argument and returns a negative
- * MVM_E_* code on failure. A NULL `err` means that the caller wants the code alone. On success `*err` is left as
- * it was. The caller releases a received error with mvm_error_free().
+ * Every fallible call of the library takes `mvm_error **err` as its last argument and returns a
+ * negative MVM_E_* code on failure. A NULL `err` means that the caller wants the code alone. On
+ * success `*err` is left as it was. The caller releases a received error with mvm_error_free().
  *
  * Thread-safety: an mvm_error belongs to one thread at a time; no call here touches global state.
  */
@@ -21,8 +21,8 @@
 extern "C" {
 #endif
 
-/** What went wrong, for programs. Nobody should compare message text. The list is closed: a new release adds at
- * its end only. */
+/** What went wrong, for programs. Nobody should compare message text. The list is closed: a new
+ * release adds at its end only. */
 enum mvm_error_code {
     MVM_E_ARG = -1,          /* the caller's argument or option is wrong */
     MVM_E_SYS = -2,          /* a system call failed; mvm_error_errno() says how */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libmicrovm: run any OCI container image as a lightweight virtual machine. This header includes all the others. */
+/* libmicrovm: run any OCI container image as a lightweight virtual machine. This header includes
+ * all the others. */
 #ifndef MICROVM_MICROVM_H
 #define MICROVM_MICROVM_H
 

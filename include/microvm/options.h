@@ -3,8 +3,8 @@
  * mvm_options: what a run is asked for. Opaque, with setters; each setter copies what it gets.
  *
  * Thread-safety: one thread at a time on one object.
- * Errors: a setter returns 0, MVM_E_ARG or MVM_E_NOMEM; what can only be judged together with the rest (an image's
- * command, the host's memory) is judged by mvm_run().
+ * Errors: a setter returns 0, MVM_E_ARG or MVM_E_NOMEM; what can only be judged together with the
+ * rest (an image's command, the host's memory) is judged by mvm_run().
  */
 #ifndef MICROVM_OPTIONS_H
 #define MICROVM_OPTIONS_H
@@ -37,27 +37,28 @@ enum mvm_log_level {
     MVM_LOG_DEBUG = 4
 };
 
-/** Receives log records; called by the thread that is inside a call of the library. @module and @message are valid
- * during the call only. */
+/** Receives log records; called by the thread that is inside a call of the library. @module and
+ * @message are valid during the call only. */
 typedef void mvm_log_fn(void *user, int level, const char *module, const char *message);
 
 /** Progress of a pull. Valid during the call only. */
 typedef struct mvm_progress {
     uint32_t struct_size;
-    uint32_t phase;   /* 0 manifest and config, 1 a layer, 2 making the root filesystem image */
-    uint32_t layer;   /* 1 to layers */
+    uint32_t phase; /* 0 manifest and config, 1 a layer, 2 making the root filesystem image */
+    uint32_t layer; /* 1 to layers */
     uint32_t layers;
     uint64_t done;    /* compressed bytes of this layer so far */
     uint64_t total;   /* compressed bytes of this layer */
     const char *name; /* what is being fetched */
 } mvm_progress;
 
-/** Called at least ten times a second while a pull goes on. A non-zero result cancels it (MVM_E_CANCELLED). */
+/** Called at least ten times a second while a pull goes on. A non-zero result cancels it
+ * (MVM_E_CANCELLED). */
 typedef int mvm_progress_fn(void *user, const mvm_progress *progress);
 
 /**
- * mvm_options_new - options with the defaults: 1 CPU, 512 MiB, the image's own command, no terminal, no stdin, output to
- * the caller's own stdout and stderr
+ * mvm_options_new - options with the defaults: 1 CPU, 512 MiB, the image's own command, no
+ * terminal, no stdin, output to the caller's own stdout and stderr
  *
  * Returns: an object for mvm_options_free(); NULL when out of memory.
  * Since:   0.1
@@ -66,25 +67,30 @@ MVM_PUBLIC mvm_options *mvm_options_new(void);
 /** mvm_options_free - release options; NULL is fine. Since: 0.1 */
 MVM_PUBLIC void mvm_options_free(mvm_options *options);
 
-/** mvm_options_set_name - 1 to 64 of [A-Za-z0-9_.-], the first a letter or digit; NULL: one is made up. Since: 0.1 */
+/** mvm_options_set_name - 1 to 64 of [A-Za-z0-9_.-], the first a letter or digit; NULL: one is made
+ * up. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_name(mvm_options *options, const char *name);
 /** mvm_options_set_cpus - virtual CPUs, 1 to 255. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_cpus(mvm_options *options, uint32_t cpus);
-/** mvm_options_set_memory_mib - guest memory in MiB, at least 64, at most what the host has. Since: 0.1 */
+/** mvm_options_set_memory_mib - guest memory in MiB, at least 64, at most what the host has. Since:
+ * 0.1 */
 MVM_PUBLIC int mvm_options_set_memory_mib(mvm_options *options, uint32_t memory_mib);
-/** mvm_options_add_argument - appends one word to the command, which replaces the image's Cmd. Since: 0.1 */
-MVM_PUBLIC int mvm_options_add_argument(mvm_options *options, const char *word);
-/** mvm_options_set_entrypoint - replaces the image's Entrypoint by one word and drops its Cmd; "": no entrypoint.
+/** mvm_options_add_argument - appends one word to the command, which replaces the image's Cmd.
  * Since: 0.1 */
+MVM_PUBLIC int mvm_options_add_argument(mvm_options *options, const char *word);
+/** mvm_options_set_entrypoint - replaces the image's Entrypoint by one word and drops its Cmd; "":
+ * no entrypoint. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_entrypoint(mvm_options *options, const char *path);
-/** mvm_options_add_env - "NAME=VALUE"; a later one replaces an earlier one and the image's. Since: 0.1 */
+/** mvm_options_add_env - "NAME=VALUE"; a later one replaces an earlier one and the image's. Since:
+ * 0.1 */
 MVM_PUBLIC int mvm_options_add_env(mvm_options *options, const char *entry);
 /** mvm_options_set_workdir - absolute path in the guest; made if it does not exist. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_workdir(mvm_options *options, const char *path);
-/** mvm_options_set_user - "user[:group]" by name or number, looked up in the guest's own files. Since: 0.1 */
+/** mvm_options_set_user - "user[:group]" by name or number, looked up in the guest's own files.
+ * Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_user(mvm_options *options, const char *user);
-/** mvm_options_set_tty - give the program a terminal of @rows by @cols (0: unknown). Its stdout and stderr are then one
- * stream. Since: 0.1 */
+/** mvm_options_set_tty - give the program a terminal of @rows by @cols (0: unknown). Its stdout and
+ * stderr are then one stream. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_tty(mvm_options *options, uint16_t rows, uint16_t cols);
 /**
  * mvm_options_set_stdio - descriptors of the program's streams
@@ -92,26 +98,28 @@ MVM_PUBLIC int mvm_options_set_tty(mvm_options *options, uint16_t rows, uint16_t
  * @out: written; negative: dropped
  * @err: written; negative: dropped
  *
- * Duplicated by mvm_run(); the caller's stay the caller's and must stay open until then. Defaults: -1, 1, 2.
- * Since: 0.1
+ * Duplicated by mvm_run(); the caller's stay the caller's and must stay open until then. Defaults:
+ * -1, 1, 2. Since: 0.1
  */
 MVM_PUBLIC int mvm_options_set_stdio(mvm_options *options, int in, int out, int err);
 /** mvm_options_set_pull_policy - an enum mvm_pull_policy. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_pull_policy(mvm_options *options, int policy);
-/** mvm_options_set_platform - "os/arch[/variant]"; NULL: linux and the host's architecture. Since: 0.1 */
+/** mvm_options_set_platform - "os/arch[/variant]"; NULL: linux and the host's architecture. Since:
+ * 0.1 */
 MVM_PUBLIC int mvm_options_set_platform(mvm_options *options, const char *platform);
-/** mvm_options_set_kernel - a vmlinux (ELF) or bzImage file; NULL: the one that `microvm kernel ls` names first.
- * Since: 0.1 */
+/** mvm_options_set_kernel - a vmlinux (ELF) or bzImage file; NULL: the one that `microvm kernel ls`
+ * names first. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_kernel(mvm_options *options, const char *path);
 /** mvm_options_set_accel - an enum mvm_accel. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_accel(mvm_options *options, int accel);
-/** mvm_options_set_timeout_ms - milliseconds that the program may run; then SIGTERM, 10 s later the end, status 124.
- * 0: without limit. Since: 0.1 */
+/** mvm_options_set_timeout_ms - milliseconds that the program may run; then SIGTERM, 10 s later the
+ * end, status 124. 0: without limit. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_timeout_ms(mvm_options *options, uint64_t timeout_ms);
-/** mvm_options_set_remove - non-zero: the VM's folder with its logs goes when the VM has ended. Since: 0.1 */
+/** mvm_options_set_remove - non-zero: the VM's folder with its logs goes when the VM has ended.
+ * Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_remove(mvm_options *options, int remove);
-/** mvm_options_set_data_dir - one folder for images, kernels and VMs, in place of the XDG places; NULL:
- * $MICROVM_DATA_DIR if set. Since: 0.1 */
+/** mvm_options_set_data_dir - one folder for images, kernels and VMs, in place of the XDG places;
+ * NULL: $MICROVM_DATA_DIR if set. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_data_dir(mvm_options *options, const char *path);
 /** mvm_options_set_progress - who hears of a pull's progress. Since: 0.1 */
 MVM_PUBLIC void mvm_options_set_progress(mvm_options *options, mvm_progress_fn *fn, void *user);

@@ -24,27 +24,28 @@ typedef struct mvm_vm mvm_vm;
  * @ret_vm:  on success, the handle
  * @err:     receives the reason of a failure; may be NULL
  *
- * Returns as soon as the machine's runner was started; the guest boots meanwhile. On failure nothing is left behind.
- * The VM lives no longer than this process.
+ * Returns as soon as the machine's runner was started; the guest boots meanwhile. On failure
+ * nothing is left behind. The VM lives no longer than this process.
  *
- * Returns:   0; MVM_E_ARG for a bad option; MVM_E_NOT_FOUND for an unknown image, tag, platform, kernel or program;
- *            MVM_E_BUSY when a VM of that name runs; MVM_E_NET, MVM_E_AUTH, MVM_E_DIGEST, MVM_E_FORMAT, MVM_E_LIMIT from
- *            the image; MVM_E_CANCELLED by the progress callback; MVM_E_SYS; MVM_E_NOMEM.
- * Ownership: *ret_vm is for mvm_vm_free().
- * Since:     0.1
+ * Returns:   0; MVM_E_ARG for a bad option; MVM_E_NOT_FOUND for an unknown image, tag, platform,
+ * kernel or program; MVM_E_BUSY when a VM of that name runs; MVM_E_NET, MVM_E_AUTH, MVM_E_DIGEST,
+ * MVM_E_FORMAT, MVM_E_LIMIT from the image; MVM_E_CANCELLED by the progress callback; MVM_E_SYS;
+ * MVM_E_NOMEM. Ownership: *ret_vm is for mvm_vm_free(). Since:     0.1
  */
-MVM_PUBLIC int mvm_run(const char *image, const mvm_options *options, mvm_vm **ret_vm, mvm_error **err);
+MVM_PUBLIC int mvm_run(const char *image, const mvm_options *options, mvm_vm **ret_vm,
+                       mvm_error **err);
 
 /**
  * mvm_pull - get an image into the store and nothing more
  *
- * Of @options the data dir, platform, pull policy, progress and log count. *ret_digest (may be NULL) receives the digest
- * of the image's manifest, for free().
+ * Of @options the data dir, platform, pull policy, progress and log count. *ret_digest (may be
+ * NULL) receives the digest of the image's manifest, for free().
  *
  * Returns: as mvm_run().
  * Since:   0.1
  */
-MVM_PUBLIC int mvm_pull(const char *image, const mvm_options *options, char **ret_digest, mvm_error **err);
+MVM_PUBLIC int mvm_pull(const char *image, const mvm_options *options, char **ret_digest,
+                        mvm_error **err);
 
 /** mvm_vm_name - the name; owned by @vm. Since: 0.1 */
 MVM_PUBLIC const char *mvm_vm_name(const mvm_vm *vm);
@@ -64,34 +65,38 @@ MVM_PUBLIC int mvm_vm_fd(const mvm_vm *vm);
  * @ret_status: on success, how the image's program ended, 0 to 255
  * @err:        receives the reason of a failure; may be NULL
  *
- * May be called again after a timeout, which does not stop the VM, and after the end, with the same result. A program
- * that does not exist gives status 127, one that may not be executed 126, both with mvm_vm_message().
+ * May be called again after a timeout, which does not stop the VM, and after the end, with the same
+ * result. A program that does not exist gives status 127, one that may not be executed 126, both
+ * with mvm_vm_message().
  *
- * Returns: 0; MVM_E_TIMEOUT; MVM_E_GUEST or MVM_E_CHILD when the machine ended without a status of the program.
- * Source:  128 + n for a program that signal n ended, as in bash(1), EXIT STATUS; 124 as in timeout(1).
- * Since:   0.1
+ * Returns: 0; MVM_E_TIMEOUT; MVM_E_GUEST or MVM_E_CHILD when the machine ended without a status of
+ * the program. Source:  128 + n for a program that signal n ended, as in bash(1), EXIT STATUS; 124
+ * as in timeout(1). Since:   0.1
  */
 MVM_PUBLIC int mvm_vm_wait(mvm_vm *vm, int timeout_ms, int *ret_status, mvm_error **err);
 
-/** mvm_vm_message - why the VM ended, where it was not the program's own doing; else ""; owned by @vm. Since: 0.1 */
+/** mvm_vm_message - why the VM ended, where it was not the program's own doing; else ""; owned by
+ * @vm. Since: 0.1 */
 MVM_PUBLIC const char *mvm_vm_message(const mvm_vm *vm);
 
 /**
  * mvm_vm_signal - send a signal to the program
  *
- * Before the program was started, SIGHUP, SIGINT, SIGQUIT, SIGTERM and SIGKILL end the VM with status 128 + n and the
- * others are dropped.
+ * Before the program was started, SIGHUP, SIGINT, SIGQUIT, SIGTERM and SIGKILL end the VM with
+ * status 128 + n and the others are dropped.
  *
  * Returns: 0; MVM_E_ARG for a number outside 1 to 64; MVM_E_STATE when the VM has ended.
  * Since:   0.1
  */
 MVM_PUBLIC int mvm_vm_signal(mvm_vm *vm, int signal_number, mvm_error **err);
 
-/** mvm_vm_resize - tell the program's terminal its new size; MVM_E_STATE when the VM has ended. Since: 0.1 */
+/** mvm_vm_resize - tell the program's terminal its new size; MVM_E_STATE when the VM has ended.
+ * Since: 0.1 */
 MVM_PUBLIC int mvm_vm_resize(mvm_vm *vm, uint16_t rows, uint16_t cols, mvm_error **err);
 
 /**
- * mvm_vm_stop - SIGTERM to the program, and after @grace_ms the end of the machine; returns without waiting
+ * mvm_vm_stop - SIGTERM to the program, and after @grace_ms the end of the machine; returns without
+ * waiting
  * @grace_ms: milliseconds; 0 ends the machine at once
  *
  * Returns: 0, also when the VM has ended already.
@@ -99,7 +104,8 @@ MVM_PUBLIC int mvm_vm_resize(mvm_vm *vm, uint16_t rows, uint16_t cols, mvm_error
  */
 MVM_PUBLIC int mvm_vm_stop(mvm_vm *vm, int grace_ms, mvm_error **err);
 
-/** mvm_vm_free - release the handle; a VM that still runs is ended, and its end awaited. NULL is fine. Since: 0.1 */
+/** mvm_vm_free - release the handle; a VM that still runs is ended, and its end awaited. NULL is
+ * fine. Since: 0.1 */
 MVM_PUBLIC void mvm_vm_free(mvm_vm *vm);
 
 #ifdef __cplusplus

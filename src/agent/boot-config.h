@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What our own init needs beyond /.krun_config.json: a private file of the initramfs, written by the runner and read by
- * microvm-init. One encoder and one decoder. The format is "key=value" records, each ended by a NUL byte; unknown keys
- * are ignored, so that an older init boots under a newer host.
+ * What our own init needs beyond /.krun_config.json: a private file of the initramfs, written by
+ * the runner and read by microvm-init. One encoder and one decoder. The format is "key=value"
+ * records, each ended by a NUL byte; unknown keys are ignored, so that an older init boots under a
+ * newer host.
  */
 #ifndef AGENT_BOOT_CONFIG_H
 #define AGENT_BOOT_CONFIG_H

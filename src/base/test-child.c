@@ -340,8 +340,8 @@ static void signals_are_as_new(void **state)
     assert_true(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
     assert_int_equal(run(&spec, &out, NULL), 0);
     assert_true(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
-    assert_non_null(strstr(out, "SigBlk:\t0000000000000000"));
-    assert_non_null(strstr(out, "SigIgn:\t0000000000000000"));
+    if (!strstr(out, "SigBlk:\t0000000000000000") || !strstr(out, "SigIgn:\t0000000000000000"))
+        fail_msg("not as new: %s", out);
     /* The caller's own mask is what it was. */
     assert_int_equal(pthread_sigmask(SIG_SETMASK, &old, &block), 0);
     assert_int_equal(sigismember(&block, SIGTERM), 1);

@@ -18,6 +18,7 @@ struct run_request {
     mvm_options *options; /* owned */
     bool interactive;
     bool tty;
+    bool debug;
 };
 
 static void request_deinit(struct run_request *q)
@@ -37,6 +38,7 @@ enum {
     OPT_TIMEOUT,
     OPT_PLATFORM,
     OPT_DATA_DIR,
+    OPT_DEBUG,
     OPT_HELP
 };
 
@@ -58,6 +60,7 @@ static const struct option run_table[] = {
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
     { "platform", required_argument, NULL, OPT_PLATFORM },
     { "data-dir", required_argument, NULL, OPT_DATA_DIR },
+    { "debug", no_argument, NULL, OPT_DEBUG },
     { "help", no_argument, NULL, OPT_HELP },
     { NULL, 0, NULL, 0 },
 };
@@ -85,7 +88,8 @@ static void print_help(void)
         "      --kernel FILE      a vmlinux or bzImage\n"
         "      --accel auto|kvm|tcg\n"
         "      --timeout TIME     end it after 90, 1.5s, 5m, 1h30m\n"
-        "      --data-dir DIR     images, kernels and VMs live there\n");
+        "      --data-dir DIR     images, kernels and VMs live there\n"
+        "      --debug            tell each step, those of the guest on its console\n");
 }
 
 static int bad_value(const char *option, const char *value, const char *wanted, mvm_error **err)
@@ -193,6 +197,9 @@ static int take_option(int c, struct run_request *q, mvm_error **err)
         return take_choice(c, q->options, optarg, err);
     case OPT_RM:
         return mvm_options_set_remove(q->options, 1);
+    case OPT_DEBUG:
+        q->debug = true;
+        return 0;
     case 'i':
         q->interactive = true;
         return 0;
@@ -271,7 +278,9 @@ static int run(const char *image, struct run_request *q)
     mvm_options_set_progress(q->options, cli_progress_update, &progress);
     /* A program's stderr that somebody collects stays the program's alone. */
     mvm_options_set_log(q->options, cli_log, NULL,
-                        progress.terminal ? MVM_LOG_WARNING : MVM_LOG_ERROR);
+                        q->debug            ? MVM_LOG_DEBUG
+                        : progress.terminal ? MVM_LOG_WARNING
+                                            : MVM_LOG_ERROR);
     (void) mvm_options_set_stdio(q->options, q->interactive ? STDIN_FILENO : -1, STDOUT_FILENO,
                                  STDERR_FILENO);
     if (q->tty) {

@@ -108,7 +108,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_name_alone_takes_our_own_value, setup, teardown),
         cmocka_unit_test_setup_teardown(an_empty_name_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_file_is_taken_line_by_line_and_nothing_is_unquoted, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_is_taken_line_by_line_and_nothing_is_unquoted, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_bad_line_is_named_by_file_and_number, setup, teardown),
         cmocka_unit_test_setup_teardown(a_nul_byte_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_above_the_limit_is_refused, setup, teardown),

@@ -29,13 +29,14 @@ enum image_phase {
 
 struct image_progress {
     enum image_phase phase;
-    unsigned layer;   /* 1 to layers */
+    unsigned layer; /* 1 to layers */
     unsigned layers;
     uint64_t done;    /* compressed bytes of this layer so far */
     uint64_t total;   /* compressed bytes of this layer */
     const char *name; /* digest of the layer, or the reference; borrowed */
 };
-/* Called at least ten times a second while anything goes on; a non-zero result cancels (MVM_E_CANCELLED). */
+/* Called at least ten times a second while anything goes on; a non-zero result cancels
+ * (MVM_E_CANCELLED). */
 typedef int image_progress_fn(void *user, const struct image_progress *progress);
 
 struct image_pull_options {
@@ -56,26 +57,27 @@ struct image {
 void image_free(struct image *image);
 MVM_DEFINE_AUTO(image, image_free)
 
-/* Opens, making it where needed (mode 0700), the store in @path (absolute: ".../microvm"). Temporary folders whose
- * maker is gone are removed. */
+/* Opens, making it where needed (mode 0700), the store in @path (absolute: ".../microvm").
+ * Temporary folders whose maker is gone are removed. */
 int image_store_open(const char *path, struct image_store **ret, mvm_error **err);
 void image_store_close(struct image_store *store);
 MVM_DEFINE_AUTO(image_store, image_store_close)
 
-/* @name is a reference or "oci:DIR[:TAG]", as the user typed it. The error names @name. Two processes that pull the
- * same image at once do the work once. */
-int image_pull(struct image_store *store, const char *name, const struct image_pull_options *options,
-               struct image **ret, mvm_error **err);
+/* @name is a reference or "oci:DIR[:TAG]", as the user typed it. The error names @name. Two
+ * processes that pull the same image at once do the work once. */
+int image_pull(struct image_store *store, const char *name,
+               const struct image_pull_options *options, struct image **ret, mvm_error **err);
 
 /* What the store knows, one record a name, sorted by name. */
 struct image_record {
     char *name;     /* owned: the fully qualified reference or transport */
     char *platform; /* owned: "linux/amd64" */
     struct digest manifest;
-    uint64_t size;       /* bytes of the root filesystem image */
-    int64_t created_s;   /* seconds since 1970 when it was stored */
+    uint64_t size;     /* bytes of the root filesystem image */
+    int64_t created_s; /* seconds since 1970 when it was stored */
 };
-int image_list(struct image_store *store, struct image_record **ret, size_t *ret_n, mvm_error **err);
+int image_list(struct image_store *store, struct image_record **ret, size_t *ret_n,
+               mvm_error **err);
 void image_list_free(struct image_record *records, size_t n);
 
 #endif

@@ -30,7 +30,7 @@
 #define SUPER_FEATURE_CHECKSUM 1u
 
 /* Ordinary users often have no sbin in their PATH. */
-static char *find_mkfs(void)
+char *rootfs_image_find_mkfs(void)
 {
     static const char fallback[] = "/usr/local/sbin:/usr/sbin:/sbin";
     const char *path = getenv("PATH");
@@ -206,7 +206,7 @@ static int forget_build_time(int fd, mvm_error **err)
 int rootfs_image_build(const struct rootfs_image_spec *spec, struct image_tick *tick,
                        mvm_error **err)
 {
-    mvm_autofree char *program = find_mkfs();
+    mvm_autofree char *program = rootfs_image_find_mkfs();
     mvm_autoclose int fd = -EBADF;
     int r;
 

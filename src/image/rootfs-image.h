@@ -22,6 +22,10 @@ struct rootfs_image_spec {
     bool all_root; /* give all files to root, because the tree's owners are not the image's */
 };
 
+/* Path of mkfs.erofs, from PATH or the system folders; owned by the caller; NULL when there is
+ * none. */
+char *rootfs_image_find_mkfs(void);
+
 /* Kills mkfs.erofs when @tick says that the caller has had enough. The output is synced. */
 int rootfs_image_build(const struct rootfs_image_spec *spec, struct image_tick *tick,
                        mvm_error **err);

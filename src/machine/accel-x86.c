@@ -137,15 +137,15 @@ static int set_tables(int vcpu)
 /* The guest gets what KVM can give: without it there would be neither long mode nor XSAVE. */
 static int set_cpuid(int kvm, int vcpu)
 {
-    static struct {
-        struct kvm_cpuid2 head;
-        struct kvm_cpuid_entry2 entries[CPUID_ENTRIES];
-    } cpuid; /* of the child alone, which runs this once: 10 KiB are too many for the stack */
+    /* Of the child alone, which runs this once: 10 KiB are too many for the stack. */
+    static _Alignas(struct kvm_cpuid2)
+        uint8_t buffer[sizeof(struct kvm_cpuid2) + CPUID_ENTRIES * sizeof(struct kvm_cpuid_entry2)];
+    struct kvm_cpuid2 *cpuid = (struct kvm_cpuid2 *) buffer;
 
-    cpuid.head.nent = CPUID_ENTRIES;
-    if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &cpuid) < 0)
+    cpuid->nent = CPUID_ENTRIES;
+    if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid) < 0)
         return -1;
-    return ioctl(vcpu, KVM_SET_CPUID2, &cpuid);
+    return ioctl(vcpu, KVM_SET_CPUID2, cpuid);
 }
 
 static int set_state(int kvm, int vcpu)

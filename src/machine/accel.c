@@ -46,7 +46,7 @@ static void reason_not_run(const struct probe_report *report, struct accel_resul
     else if (report->exit_reason == KVM_EXIT_INTERNAL_ERROR)
         (void) snprintf(
             ret->reason, sizeof(ret->reason),
-            "/dev/kvm cannot execute what a kernel needs: it gave up at %s (internal error, suberror %u)",
+            "/dev/kvm cannot execute what a kernel needs: it stopped at %s (internal error, suberror %u)",
             step, report->suberror);
     else
         (void) snprintf(
@@ -129,6 +129,7 @@ static int cache_key(char **ret, mvm_error **err)
     mvm_autofree char *boot_id = NULL;
     mvm_autoclose int proc_fd = open("/proc/sys/kernel/random", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct utsname name;
+    mvm_autoclose int kvm_fd = -EBADF;
     struct stat st = { .st_rdev = 0 };
     size_t len = 0;
 
@@ -137,9 +138,10 @@ static int cache_key(char **ret, mvm_error **err)
         return mvm_fail(err, MVM_E_SYS, errno, "read the host's boot id");
     boot_id[strcspn(boot_id, "\n")] = '\0';
     (void) stat("/dev/kvm", &st); /* absent: all zero */
+    kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
     if (asprintf(ret, "%s %s %llu %o %u:%u %u:%u %d", boot_id, name.release,
                  (unsigned long long) st.st_rdev, st.st_mode, st.st_uid, st.st_gid, geteuid(),
-                 getegid(), access("/dev/kvm", R_OK | W_OK)) < 0)
+                 getegid(), kvm_fd < 0 ? errno : 0) < 0)
         return mvm_fail_nomem(err);
     return 0;
 }

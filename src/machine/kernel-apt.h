@@ -24,9 +24,9 @@ void apt_package_deinit(struct apt_package *p);
 MVM_DEFINE_AUTOVALUE(apt_package, apt_package_deinit)
 
 struct apt {
-    const char *dir; /* borrowed: the folder for its state, empty at first */
-    int dir_fd;      /* borrowed: the same */
-    int held_fd; /* borrowed: an empty file: standard input of its programs, so that
+    const char *dir;       /* borrowed: the folder for its state, empty at first */
+    int dir_fd;            /* borrowed: the same */
+    int held_fd;           /* borrowed: an empty file: standard input of its programs, so that
                             * a lock on it ends with the last of them */
     const struct log *log; /* borrowed */
 };

@@ -146,7 +146,7 @@ static int kernel_from_file(const char *file, const struct kernel_set *known, st
 {
     mvm_autoclose int fd = open(file, O_RDONLY | O_CLOEXEC);
     mvm_autofree char *modules = NULL;
-    char *path;
+    char *path = NULL;
     int r;
 
     if (fd < 0)
@@ -155,10 +155,9 @@ static int kernel_from_file(const char *file, const struct kernel_set *known, st
     r = kernel_image_check(fd, file, err);
     if (r < 0)
         return r;
-    path = realpath(
-        file, NULL); /* the runner works elsewhere; what is opened there is checked by QEMU again */
-    if (!path)
-        return mvm_fail(err, MVM_E_SYS, errno, "kernel '%s'", file);
+    r = path_of_fd(fd, &path, err); /* the runner works elsewhere, and needs the whole path */
+    if (r < 0)
+        return mvm_context(err, r, "kernel '%s'", file);
     if (known->n > 0 && known->items[0]->modules_path) {
         modules = strdup(known->items[0]->modules_path);
         if (!modules) {

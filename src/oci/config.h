@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The image config (OCI image-spec, config.md): what of it a run needs. Parsing and nothing else. */
+/* The image config (OCI image-spec, config.md): what of it a run needs. Parsing and nothing else.
+ */
 #ifndef OCI_CONFIG_H
 #define OCI_CONFIG_H
 
@@ -16,8 +17,8 @@ struct oci_config {
     struct strv entrypoint;
     struct strv cmd;
     struct strv env;
-    char *workdir; /* owned; "" when unset */
-    char *user;    /* owned; "" when unset */
+    char *workdir;           /* owned; "" when unset */
+    char *user;              /* owned; "" when unset */
     struct digest *diff_ids; /* owned; base first */
     size_t n_diff_ids;
 };

@@ -89,20 +89,25 @@ static bool ipv6_is_valid(const char *host, size_t n)
     return true;
 }
 
+/* Labels of letters, digits, "-" and "_", with a dot between two. */
+static bool host_is_valid(const char *host, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        bool edge = i == 0 || i == n - 1 || host[i - 1] == '.' || host[i + 1] == '.';
+
+        if (!is_alnum(host[i]) && (edge || !strchr(".-_", host[i])))
+            return false;
+    }
+    return n > 0;
+}
+
 static bool registry_is_valid(const char *registry)
 {
-    size_t n = registry[0] == '[' ? strcspn(registry, "]") + 1 : strcspn(registry, ":");
+    bool ipv6 = registry[0] == '[';
+    size_t n = ipv6 ? strcspn(registry, "]") + 1 : strcspn(registry, ":");
 
-    if (registry[0] == '[') {
-        if (n > strlen(registry) || !ipv6_is_valid(registry, n))
-            return false;
-    } else {
-        if (n == 0 || !is_alnum(registry[0]) || !is_alnum(registry[n - 1]))
-            return false;
-        for (size_t i = 0; i < n; i++)
-            if (!is_alnum(registry[i]) && !strchr(".-_", registry[i]))
-                return false;
-    }
+    if (n > strlen(registry) || !(ipv6 ? ipv6_is_valid(registry, n) : host_is_valid(registry, n)))
+        return false;
     return registry[n] == '\0' || (registry[n] == ':' && port_is_valid(registry + n + 1));
 }
 

@@ -2,6 +2,7 @@
 #include "preflight/preflight.h"
 
 #include "base/mem.h"
+#include "image/rootfs-image.h"
 
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
@@ -18,17 +19,14 @@ static double gib(uint64_t bytes)
 
 static void check_mkfs(const struct preflight_host *host, struct preflight_result *ret)
 {
-    static const char *const places[] = { "/usr/bin/mkfs.erofs", "/usr/sbin/mkfs.erofs",
-                                          "/sbin/mkfs.erofs", "/bin/mkfs.erofs" };
+    mvm_autofree char *path = rootfs_image_find_mkfs();
 
     (void) host;
-    for (size_t i = 0; i < ARRAY_SIZE(places); i++)
-        if (access(places[i], X_OK) == 0) {
-            preflight_pass(ret, "%s", places[i]);
-            return;
-        }
-    preflight_miss(ret, "apt-get install erofs-utils",
-                   "mkfs.erofs, which makes root file systems, is not installed");
+    if (path)
+        preflight_pass(ret, "%s", path);
+    else
+        preflight_miss(ret, "apt-get install erofs-utils",
+                       "mkfs.erofs, which makes root file systems, is not installed");
 }
 
 /* Of the nearest folder that is there, since the store may not have been made yet. */

@@ -119,18 +119,23 @@ static int launch(const struct runner_config *config, enum machine_accel accel,
         { .name = PORT_NAME_STDOUT, .fd = files->machine_ports[START_PORT_STDOUT] },
         { .name = PORT_NAME_STDERR, .fd = files->machine_ports[START_PORT_STDERR] },
     };
-    const struct machine_spec spec = { .name = config->name,
-                                       .cpus = config->num_vcpus,
-                                       .memory_mib = config->ram_mib,
-                                       .accel = accel,
-                                       .kernel_path = config->kernel_path,
-                                       .initrd_fd = files->initrd_fd,
-                                       .root_path = config->root_path,
-                                       .console_fd = files->machine_ports[START_PORT_CONSOLE],
-                                       .log_fd = STDERR_FILENO,
-                                       .lock_fd = RUNNER_FD_LOCK,
-                                       .ports = ports,
-                                       .n_ports = ARRAY_SIZE(ports) };
+    const struct machine_spec spec = {
+        .name = config->name,
+        .cpus = config->num_vcpus,
+        .memory_mib = config->ram_mib,
+        .accel = accel,
+        .kernel_path = config->kernel_path,
+        .initrd_fd = files->initrd_fd,
+        .cmdline_extra = config->log_level == LOG_LEVEL_DEBUG
+                             ? "microvm_debug=1 loglevel=8 printk.devkmsg=on"
+                             : NULL,
+        .root_path = config->root_path,
+        .console_fd = files->machine_ports[START_PORT_CONSOLE],
+        .log_fd = STDERR_FILENO,
+        .lock_fd = RUNNER_FD_LOCK,
+        .ports = ports,
+        .n_ports = ARRAY_SIZE(ports)
+    };
     int r = machine_check(&spec, err);
 
     return r < 0 ? r : qemu_start(&spec, ret, err);

@@ -49,6 +49,8 @@ static void clear_folder(mvm_vm *vm)
                 : vmdir_write_state(&vm->dir, vm->image, vm->digest, vm->status, &err);
     if (r < 0)
         log_warning(&vm->log, "vm", "%s", mvm_error_message(err));
+    /* What was still dying when this VM started has died by now. */
+    vmdir_sweep(vm->dir.vms_fd, &vm->log);
 }
 
 static void vm_end(mvm_vm *vm)

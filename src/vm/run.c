@@ -95,6 +95,9 @@ static int run_start(struct run *run, mvm_vm *vm, struct krun_config *program, m
                                           .num_vcpus = o->cpus,
                                           .ram_mib = o->memory_mib,
                                           .console_log_path = console,
+                                          .log_level = o->log_level == MVM_LOG_DEBUG
+                                                           ? LOG_LEVEL_DEBUG
+                                                           : 0,
                                           .name = vm->dir.name,
                                           .vm_dir = vm->dir.path,
                                           .remove_at_end = vm->dir.remove,
@@ -174,11 +177,11 @@ static int run_vm(struct run *run, mvm_vm *vm, mvm_error **err)
     if (r < 0)
         return r;
     log_info(&run->log, "step", "checked");
-    vmdir_sweep(run->dirs.vms, &run->log);
     /* A VM that nobody named is one that nobody will ask for again. */
     r = vmdir_take(run->dirs.vms, o->name, o->remove || !o->name, &vm->dir, err);
     if (r < 0)
         return r;
+    vmdir_sweep(vm->dir.vms_fd, &run->log);
     r = run_image(run, vm, err);
     if (r < 0)
         (void) vmdir_remove(&vm->dir, NULL); /* the first failure is the one to tell */

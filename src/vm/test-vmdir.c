@@ -118,7 +118,7 @@ static void a_sweep_removes_the_dead_and_keeps_the_rest(void **state)
     vmdir_deinit(&dead);
     assert_int_equal(vmdir_take(vms, "early", false, &early, NULL), 0);
     vmdir_deinit(&early);
-    vmdir_sweep(vms, NULL);
+    vmdir_sweep(running.vms_fd, NULL);
     assert_true(exists("running"));
     assert_true(exists("kept/state.json"));
     assert_false(exists("dead"));

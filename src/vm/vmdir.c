@@ -19,7 +19,7 @@
 #define VMDIR_STATE_MAX 65536
 /* Times that a folder may vanish under us while we take it: each needs another process removing it
  * just then. */
-#define VMDIR_TRIES 16
+#define VMDIR_TRIES 16 /* so that a name in use is told within 100 ms */
 /* Milliseconds between two tries for a lock, since flock(2) has no time limit. */
 #define VMDIR_POLL_MS 5
 
@@ -75,8 +75,12 @@ static int empty_folder(int dir_fd, mvm_error **err)
     return r;
 }
 
+/* A sweep by another process holds the lock of each folder for an instant: only who keeps it for
+ * all tries runs. */
 static int take_named(struct vmdir *d, const char *name, mvm_error **err)
 {
+    bool busy = false;
+
     for (unsigned i = 0; i < VMDIR_TRIES; i++) {
         mvm_autoerror mvm_error *cause = NULL;
         mvm_autoclose int fd = -EBADF;
@@ -85,8 +89,11 @@ static int take_named(struct vmdir *d, const char *name, mvm_error **err)
         r = path_make_dir_at(d->vms_fd, name, 0700, &fd, &cause);
         if (r == 0)
             r = lock_folder(d->vms_fd, name, fd, &d->lock_fd, &cause);
-        if (r == 0)
-            return mvm_fail(err, MVM_E_BUSY, 0, "a VM named '%s' runs already", name);
+        if (r == 0) {
+            (void) poll(NULL, 0, VMDIR_POLL_MS);
+            busy = true;
+            continue;
+        }
         if (r == MVM_E_NOT_FOUND)
             continue;
         if (r < 0) {
@@ -97,20 +104,35 @@ static int take_named(struct vmdir *d, const char *name, mvm_error **err)
         d->name = strdup(name);
         return d->name ? empty_folder(d->fd, err) : mvm_fail_nomem(err);
     }
-    return mvm_fail(err, MVM_E_BUSY, 0, "the folder of '%s' comes and goes", name);
+    return mvm_fail(err, MVM_E_BUSY, 0,
+                    busy ? "a VM named '%s' runs already" : "the folder of '%s' comes and goes",
+                    name);
 }
 
+/* As long as a folder has no state it looks like a dead VM's, and a sweep by another process may
+ * have it. */
 static int take_fresh(struct vmdir *d, mvm_error **err)
 {
-    int r = path_make_temp_dir(d->vms_fd, "vm-", &d->name, &d->fd, err);
+    for (unsigned i = 0; i < VMDIR_TRIES; i++) {
+        mvm_autofree char *name = NULL;
+        mvm_autoclose int fd = -EBADF;
+        mvm_autoerror mvm_error *cause = NULL;
+        int r;
 
-    if (r < 0)
-        return r;
-    r = lock_folder(d->vms_fd, d->name, d->fd, &d->lock_fd, err);
-    /* Only a sweep by another process can have it, which takes a folder without state for a dead
-     * VM's. */
-    return r == 0 ? mvm_fail(err, MVM_E_BUSY, 0, "the folder of '%s' is being removed", d->name)
-                  : r;
+        r = path_make_temp_dir(d->vms_fd, "vm-", &name, &fd, &cause);
+        if (r == 0)
+            r = lock_folder(d->vms_fd, name, fd, &d->lock_fd, &cause);
+        if (r == 0 || r == MVM_E_NOT_FOUND)
+            continue;
+        if (r < 0) {
+            error_move(err, steal_ptr(&cause));
+            return r;
+        }
+        d->name = steal_ptr(&name);
+        d->fd = steal_fd(&fd);
+        return 0;
+    }
+    return mvm_fail(err, MVM_E_BUSY, 0, "the folders of new VMs come and go");
 }
 
 int vmdir_take(const char *vms_path, const char *name, bool remove, struct vmdir *ret,
@@ -205,13 +227,18 @@ static void sweep_one(int vms_fd, const char *name, const struct log *log)
         log_warning(log, "vm", "remove what is left of '%s': %s", name, mvm_error_message(err));
 }
 
-void vmdir_sweep(const char *vms_path, const struct log *log)
+void vmdir_sweep(int vms_fd, const struct log *log)
 {
-    DIR *dir = opendir(vms_path);
+    int fd = openat(vms_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     const struct dirent *e;
 
-    if (!dir)
-        return; /* no VM has been here yet */
+    if (!dir) {
+        if (fd >= 0)
+            (void) close(fd);
+        log_warning(log, "vm", "list the VMs: %s", strerrordesc_np(errno));
+        return;
+    }
     while ((e = readdir(dir)))
         if (e->d_name[0] != '.')
             sweep_one(dirfd(dir), e->d_name, log);

@@ -46,7 +46,8 @@ int vmdir_write_state(const struct vmdir *d, const char *image, const char *dige
 /* Waits up to @timeout_ms until nobody but us holds the lock any more. */
 int vmdir_wait_free(struct vmdir *d, int timeout_ms, mvm_error **err);
 /* Removes the folders of VMs that were to be removed and whose processes were all killed before
- * they could. */
-void vmdir_sweep(const char *vms_path, const struct log *log);
+ * they could. Those that
+ * run, or whose processes are still dying, are left alone. */
+void vmdir_sweep(int vms_fd, const struct log *log);
 
 #endif

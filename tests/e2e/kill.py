@@ -25,7 +25,7 @@ class Kill(e2e.Case):
         return None
 
     def killed(self, find, moment):
-        started = self.host.start('run', '--name', 'victim', self.host.sample, 'sh', '-c', 'echo up; sleep 600')
+        started = self.host.start('run', '--name', 'victim', self.host.sample, 'sh', '-c', 'echo is-up; sleep 600')
         pid = find(started)
         self.assertIsNotNone(pid, f'the victim never came: {started.process.poll()} {bytes(started.err)!r}')
         time.sleep(moment)
@@ -34,7 +34,7 @@ class Kill(e2e.Case):
 
     def check_after(self, result, moment):
         self.assertNotEqual(result.status, 0, f'after {moment} s: {result}')
-        self.host.assert_nothing_left({'victim'})
+        self.host.assert_nothing_left(files=False)
         self.assert_ran(self.host.run('--name', 'victim', '--rm', '--', 'echo', 'next'), b'next\n')
         self.host.assert_nothing_left()
 
@@ -62,11 +62,13 @@ class Kill(e2e.Case):
                 self.check_after(result, moment)
 
     def test_all_at_once(self):
-        started = self.host.start('run', self.host.sample, 'sh', '-c', 'echo up; sleep 600')
-        started.wait_for(b'up')
-        for pid, _ in self.host.processes():
+        started = self.host.start('run', self.host.sample, 'sh', '-c', 'echo is-up; sleep 600')
+        started.wait_for(b'is-up')
+        pids = [pid for pid, _ in self.host.processes()]
+        for pid in pids:
             os.kill(pid, signal.SIGKILL)
         started.finish()
+        e2e.wait_until_dead(pids)
         self.assert_ran(self.host.run('true'))
         self.host.assert_nothing_left()
 

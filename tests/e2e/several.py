@@ -11,24 +11,24 @@ import tap
 class Several(e2e.Case):
     def test_four_at_once(self):
         started = [self.host.start('run', '-i', '-m', '128m', '-e', f'NUMBER={i}', self.host.sample, 'sh', '-c',
-                                   'echo up $NUMBER; cat; echo end $NUMBER >&2; exit $NUMBER', stdin=subprocess.PIPE)
+                                   'echo is-up $NUMBER; cat; echo end $NUMBER >&2; exit $NUMBER', stdin=subprocess.PIPE)
                    for i in range(4)]
         for i, vm in enumerate(started):
-            vm.wait_for(f'up {i}\n'.encode(), 2 * e2e.TIMEOUT)
+            vm.wait_for(f'is-up {i}\n'.encode(), 2 * e2e.TIMEOUT)
         # All four run at this moment.
         machines = [line for _, line in self.host.processes() if 'qemu-system' in line.split(' ')[0]]
         self.assertEqual(len(machines), 4, machines)
         for i, vm in enumerate(started):
             vm.process.stdin.write(f'data {i}'.encode())
-            self.assert_ran(vm.finish(), f'up {i}\ndata {i}'.encode(), f'end {i}\n'.encode(), i)
+            self.assert_ran(vm.finish(), f'is-up {i}\ndata {i}'.encode(), f'end {i}\n'.encode(), i)
 
     def test_a_name_is_taken_while_its_vm_runs(self):
-        first = self.host.start('run', '-i', '--name', 'one', '--rm', self.host.sample, 'sh', '-c', 'echo up; cat',
+        first = self.host.start('run', '-i', '--name', 'one', '--rm', self.host.sample, 'sh', '-c', 'echo is-up; cat',
                                 stdin=subprocess.PIPE)
-        first.wait_for(b'up\n')
+        first.wait_for(b'is-up\n')
         self.assert_refused(self.host.run('--name', 'one', '--', 'true'), 'one')
         first.process.stdin.write(b'still here')
-        self.assert_ran(first.finish(), b'up\nstill here')
+        self.assert_ran(first.finish(), b'is-up\nstill here')
         self.assert_ran(self.host.run('--name', 'one', '--rm', '--', 'true'))
 
     def test_a_named_vm_leaves_its_logs_and_state(self):
