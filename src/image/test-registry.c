@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parts of a registry source that need no server: challenges, URLs, where it may send us, patience. */
+/* The parts of a registry source that need no server: challenges, URLs, where it may send us,
+ * patience. */
 #include "image/registry-internal.h"
 
 #include <netinet/in.h>
@@ -16,12 +17,13 @@ static void challenges_are_parsed(void **state)
         enum challenge_scheme scheme;
         const char *realm, *service, *scope;
     } cases[] = {
-        { "Bearer realm=\"https://a/t\",service=\"s\",scope=\"repository:x:pull\"", CHALLENGE_BEARER, "https://a/t", "s",
-          "repository:x:pull" },
+        { "Bearer realm=\"https://a/t\",service=\"s\",scope=\"repository:x:pull\"",
+          CHALLENGE_BEARER, "https://a/t", "s", "repository:x:pull" },
         { "bearer REALM=https://a/t", CHALLENGE_BEARER, "https://a/t", NULL, NULL },
         { "Bearer realm=\"a,b c\\\"d\" , service=\"\"", CHALLENGE_BEARER, "a,b c\"d", "", NULL },
         { "Basic realm=\"x\", Bearer realm=\"y\"", CHALLENGE_BASIC, "x", NULL, NULL },
-        { "Digest realm=\"d\", nonce=\"n\", Bearer realm=\"y\"", CHALLENGE_BEARER, "y", NULL, NULL },
+        { "Digest realm=\"d\", nonce=\"n\", Bearer realm=\"y\"", CHALLENGE_BEARER, "y", NULL,
+          NULL },
         { "Bearer realm=\"a\",realm=\"b\"", CHALLENGE_BEARER, "a", NULL, NULL },
         { "Negotiate", CHALLENGE_NONE, NULL, NULL, NULL },
         { "Bearer", CHALLENGE_BEARER, NULL, NULL, NULL },
@@ -45,8 +47,8 @@ static void challenges_are_parsed(void **state)
 
 static void malformed_challenges_are_refused(void **state)
 {
-    static const char *const cases[] = { "Bearer realm=\"open", "Bearer realm=\"open\\\"", "Bearer =x", "\"x\"",
-                                         "Bearer =" };
+    static const char *const cases[] = { "Bearer realm=\"open", "Bearer realm=\"open\\\"",
+                                         "Bearer =x", "\"x\"", "Bearer =" };
 
     (void) state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -85,14 +87,21 @@ static void urls_are_split(void **state)
 
 static void loopback_and_internal_hosts_are_known(void **state)
 {
-    static const char *const loopback[] = { "localhost", "a.localhost", "127.0.0.1", "127.255.0.9", "::1" };
-    static const char *const not_loopback[] = { "localhost.example", "127.0.0.1.example", "xlocalhost", ".localhost",
-                                                "128.0.0.1", "::2", "10.0.0.1", "registry.local" };
-    static const char *const internal[] = { "127.0.0.1", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.0.1",
-                                            "169.254.169.254", "0.0.0.0", "::", "::1", "fe80::1", "fe80::1%eth0",
-                                            "fd00::1", "::ffff:10.0.0.1", "100.64.0.1", "255.255.255.255", "224.0.0.1" };
-    static const char *const open[] = { "8.8.8.8", "172.32.0.1", "172.15.0.1", "2001:db8::1", "::ffff:8.8.8.8",
-                                        "host.example", "10.example", "100.128.0.1", "192.167.0.1" };
+    static const char *const loopback[] = { "localhost", "a.localhost", "127.0.0.1", "127.255.0.9",
+                                            "::1" };
+    static const char *const not_loopback[] = { "localhost.example", "127.0.0.1.example",
+                                                "xlocalhost",        ".localhost",
+                                                "128.0.0.1",         "::2",
+                                                "10.0.0.1",          "registry.local" };
+    static const char *const internal[] = { "127.0.0.1",       "10.1.2.3",     "172.16.0.1",
+                                            "172.31.255.255",  "192.168.0.1",  "169.254.169.254",
+                                            "0.0.0.0",         "::",           "::1",
+                                            "fe80::1",         "fe80::1%eth0", "fd00::1",
+                                            "::ffff:10.0.0.1", "100.64.0.1",   "255.255.255.255",
+                                            "224.0.0.1" };
+    static const char *const open[] = { "8.8.8.8",     "172.32.0.1",     "172.15.0.1",
+                                        "2001:db8::1", "::ffff:8.8.8.8", "host.example",
+                                        "10.example",  "100.128.0.1",    "192.167.0.1" };
 
     (void) state;
     for (size_t i = 0; i < ARRAY_SIZE(loopback); i++)
@@ -189,7 +198,8 @@ static void silent_peer_is_given_up(void **state)
     (void) state;
     assert_true(asprintf(&url, "http://127.0.0.1:%u/v2/", port) > 0);
     assert_int_equal(http_client_new(&limits, NULL, &client, NULL), 0);
-    assert_int_equal(http_get(client, &(struct http_request){ .url = url }, &response, &again, &e), MVM_E_NET);
+    assert_int_equal(http_get(client, &(struct http_request){ .url = url }, &response, &again, &e),
+                     MVM_E_NET);
     assert_string_equal(mvm_error_message(e), "no byte for 200 ms");
 }
 
@@ -214,7 +224,9 @@ static void silent_peer_does_not_hold_up_a_cancel(void **state)
     (void) state;
     assert_true(asprintf(&url, "http://127.0.0.1:%u/v2/", port) > 0);
     assert_int_equal(http_client_new(&limits, &tick, &client, NULL), 0);
-    assert_int_equal(http_get(client, &(struct http_request){ .url = url }, &response, &again, NULL), MVM_E_CANCELLED);
+    assert_int_equal(
+        http_get(client, &(struct http_request){ .url = url }, &response, &again, NULL),
+        MVM_E_CANCELLED);
 }
 
 int main(void)
