@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Images from OCI layouts on disk: names and tags, layouts that are wrong, what ends up in the root filesystem image; as
+"""Images from OCI layouts on disk: names and tags, layouts that are wrong, what ends up in the root filesystem; as
 who runs the tests, and, for root, as an ordinary user too."""
 import json
 import os
@@ -175,7 +175,8 @@ class Layout(storetest.StoreTest):
         if done.returncode != 0:
             self.skipTest(f'no EROFS here: {done.stderr.strip()}')
         try:
-            mode = {n: os.lstat(f'{mount}/{n}').st_mode & 0o7777 for n in ('.', 'closed', 'closed/suid', 'closed/hidden',
+            mode = {n: os.lstat(f'{mount}/{n}').st_mode & 0o7777
+                    for n in ('.', 'closed', 'closed/suid', 'closed/hidden',
                                                                            'closed/deep', 'pipe')}
             self.assertEqual(mode, {'.': 0o751, 'closed': 0o555, 'closed/suid': 0o4755, 'closed/hidden': 0,
                                     'closed/deep': 0, 'pipe': 0o622})

@@ -65,7 +65,8 @@ class RealRegistry(storetest.StoreTest):
 
     def test_unknown_names_are_told(self):
         self.push(self.layout(t=self.image()) + ':t', 'known:1')
-        self.assertRegex(self.pull_bad(f'{self.registry.address}/known:2'), r'manifests/2: 404 not found: MANIFEST_UNKN')
+        self.assertRegex(self.pull_bad(f'{self.registry.address}/known:2'),
+                         r'manifests/2: 404 not found: MANIFEST_UNKN')
         self.assertRegex(self.pull_bad(f'{self.registry.address}/nobody:1'), r'nobody/manifests/1: 404 not found')
 
     def test_policies(self):
@@ -234,7 +235,8 @@ class Hostile(storetest.StoreTest):
 
     def test_redirects_that_are_refused(self):
         for target, words in ((f'http://127.0.0.2:{self.server.port}/x', 'internal address'),
-                              ('http://10.1.2.3/', 'internal address'), ('file:///etc/passwd', 'neither https nor http'),
+                              ('http://10.1.2.3/', 'internal address'),
+                              ('file:///etc/passwd', 'neither https nor http'),
                               (f'http://{self.server.address}/v2/some/app/manifests/t', 'more than 10 redirects')):
             with self.subTest(target):
                 self.server.hooks = [('/manifests/', always(302, Location=target))]
