@@ -58,13 +58,14 @@ int url_parse(const char *text, struct url *url, mvm_error **err)
     if (!u)
         return mvm_fail_nomem(err);
     if (curl_url_set(u, CURLUPART_URL, text, 0) != CURLUE_OK ||
-        curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
-        curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
-        curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK ||
-        port_number(port, &number) < 0)
+        curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
         return mvm_fail(err, MVM_E_FORMAT, 0, "'%.256s' is not a URL", text);
     if (strcasecmp(scheme, "https") != 0 && strcasecmp(scheme, "http") != 0)
         return mvm_fail(err, MVM_E_FORMAT, 0, "'%.256s' is neither https nor http", text);
+    if (curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
+        curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK ||
+        port_number(port, &number) < 0)
+        return mvm_fail(err, MVM_E_FORMAT, 0, "'%.256s' is not a URL", text);
     *url = (struct url){ .https = strcasecmp(scheme, "https") == 0,
                          .host = bare_host(host),
                          .port = number };

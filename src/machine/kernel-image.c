@@ -83,9 +83,9 @@ int kernel_image_check(int fd, const char *path, mvm_error **err)
     ssize_t n;
 
     if (fstat(fd, &st) < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "read the kernel '%s'", path);
+        return mvm_fail(err, MVM_E_SYS, errno, "stat the kernel '%s'", path);
     if (!S_ISREG(st.st_mode))
-        return not_a_kernel(path, "it is no regular file", err);
+        return not_a_kernel(path, S_ISDIR(st.st_mode) ? "a folder" : "a special file", err);
     n = pread(fd, head, sizeof(head), 0);
     if (n < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "read the kernel '%s'", path);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pull-tool STORE NAME [missing|always|never] [PLATFORM]     prints the path of the root filesystem
- * image pull-tool STORE --list                                     prints one line a name: name,
- * platform, digest
+ * pull-tool STORE NAME [missing|always|never] [PLATFORM]: prints the root filesystem image's path.
+ * pull-tool STORE --list: prints one line a name, with platform and digest.
  *
  * An error is one line on stderr, "CODE message", and status 125. PULL_TOOL_CANCEL=N cancels at the
- * N-th progress report; PULL_TOOL_PROGRESS=1 prints each report to stderr.
+ * N-th progress report, PULL_TOOL_CANCEL_BUILD=N at the N-th of the build of the root filesystem
+ * image; PULL_TOOL_PROGRESS=1 prints each report to stderr.
  */
 #include "base/scan.h"
 #include "image/image.h"
@@ -13,6 +13,7 @@
 struct tool {
     uint64_t cancel_at; /* 0: never */
     uint64_t reports;
+    bool build_only; /* count the reports of the build alone */
     bool verbose;
 };
 
@@ -20,7 +21,8 @@ static int on_progress(void *user, const struct image_progress *p)
 {
     struct tool *tool = user;
 
-    tool->reports++;
+    if (!tool->build_only || p->phase == IMAGE_PHASE_BUILD)
+        tool->reports++;
     if (tool->verbose)
         (void) fprintf(stderr, "progress %d %u/%u %llu/%llu %s\n", p->phase, p->layer, p->layers,
                        (unsigned long long) p->done, (unsigned long long) p->total, p->name);
@@ -54,14 +56,16 @@ static bool policy_parse(const char *text, enum image_pull_policy *ret)
 
 static int pull(struct image_store *store, int argc, char **argv, mvm_error **err)
 {
-    const char *cancel = getenv("PULL_TOOL_CANCEL");
-    struct tool tool = { .verbose = getenv("PULL_TOOL_PROGRESS") != NULL };
+    const char *build = getenv("PULL_TOOL_CANCEL_BUILD");
+    const char *cancel = build ? build : getenv("PULL_TOOL_CANCEL");
+    struct tool tool = { .build_only = build != NULL,
+                         .verbose = getenv("PULL_TOOL_PROGRESS") != NULL };
     struct image_pull_options options = { .progress = on_progress, .progress_user = &tool };
     mvm_auto(image) image = NULL;
     int r;
 
     if (cancel && !scan_u64(cancel, strlen(cancel), UINT32_MAX, &tool.cancel_at))
-        return mvm_fail(err, MVM_E_ARG, 0, "PULL_TOOL_CANCEL is not a number");
+        return mvm_fail(err, MVM_E_ARG, 0, "where to cancel is not a number");
     if (argc > 3 && !policy_parse(argv[3], &options.policy))
         return mvm_fail(err, MVM_E_ARG, 0, "'%s' is not a policy", argv[3]);
     options.platform = argc > 4 ? argv[4] : NULL;
