@@ -176,8 +176,7 @@ class Layout(storetest.StoreTest):
             self.skipTest(f'no EROFS here: {done.stderr.strip()}')
         try:
             mode = {n: os.lstat(f'{mount}/{n}').st_mode & 0o7777
-                    for n in ('.', 'closed', 'closed/suid', 'closed/hidden',
-                                                                           'closed/deep', 'pipe')}
+                    for n in ('.', 'closed', 'closed/suid', 'closed/hidden', 'closed/deep', 'pipe')}
             self.assertEqual(mode, {'.': 0o751, 'closed': 0o555, 'closed/suid': 0o4755, 'closed/hidden': 0,
                                     'closed/deep': 0, 'pipe': 0o622})
             self.assertEqual(os.readlink(f'{mount}/sym'), '/closed/suid')
