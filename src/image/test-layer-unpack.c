@@ -481,12 +481,15 @@ static int unpack_as_user(struct sandbox *sb)
 
     if (apply_specs(u, lower, NULL) < 0 || apply_specs(u, upper, NULL) < 0)
         return 1;
-    if (rootfs_unpack_finish(u, NULL, NULL) < 0 || rootfs_unpack_keeps_owners(u))
+    if (rootfs_unpack_finish(u, NULL, NULL) < 0 || !rootfs_unpack_owners(u))
         return 2;
     if (fstatat(sb->root_fd, "d", &st, 0) < 0 || (st.st_mode & 07777) != 0555 ||
         !sandbox_has(sb->root_fd, "d/more"))
         return 3;
-    return sandbox_has(sb->root_fd, "null") ? 4 : 0;
+    if (fstatat(sb->root_fd, "null", &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+        st.st_size != 0)
+        return 4;
+    return owner_map_get(rootfs_unpack_owners(u), st.st_ino).device == makedev(1, 3) ? 0 : 5;
 }
 
 static void ordinary_user_fills_what_the_image_closes(void **state)

@@ -153,8 +153,6 @@ class Host:
             raise unittest.SkipTest('not root: the same boots run as an ordinary user')
         self.ids = {'user': USER_ID, 'group': USER_ID, 'extra_groups': []} \
             if wanted == 'user' and os.geteuid() == 0 else {}
-        # What an ordinary user unpacks is that user's, and root's in the guest (README, What does not, today).
-        self.keeps_owners = wanted == 'root'
         self.base = pathlib.Path(tempfile.mkdtemp(prefix='microvm-e2e-', dir='/tmp'))
         for name in ('bin', 'home', 'run', 'tmp', 'data'):
             (self.base / name).mkdir(mode=0o700)
