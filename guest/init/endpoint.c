@@ -71,8 +71,10 @@ ssize_t endpoint_write(struct endpoint *e, const void *data, size_t len)
     do
         n = write(e->fd, data, len);
     while (n < 0 && errno == EINTR);
-    if (n >= 0)
+    if (n >= 0) {
+        e->was_connected = true;
         return n;
+    }
     e->writable = false;
     return errno == EAGAIN ? 0 : ENDPOINT_END;
 }

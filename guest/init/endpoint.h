@@ -21,7 +21,7 @@ struct endpoint {
     bool is_port;
     bool readable;
     bool writable;
-    bool was_connected; /* of a port: the host's end was there */
+    bool was_connected; /* of a port: the host's end was there, seen by an event or by bytes */
     bool hung_up;       /* of a port: and has gone */
 };
 #define ENDPOINT_NONE \

@@ -59,11 +59,13 @@ static int start_fds(struct child_start *start)
 
 static int start_signals(void)
 {
-    const struct sigaction normal = { .sa_handler = SIG_DFL };
+    /* The kernel's struct sigaction, whose parts are all 0 for SIG_DFL. libc's own function refuses
+     * the two signals that it keeps for itself, which may be ignored here all the same. */
+    static const uint64_t normal[8] = { 0 };
     sigset_t none;
 
     for (int n = 1; n < NSIG; n++)
-        (void) sigaction(n, &normal, NULL); /* EINVAL for SIGKILL, SIGSTOP and libc's own two */
+        (void) syscall(SYS_rt_sigaction, n, normal, NULL, (NSIG - 1) / 8); /* EINVAL for two */
     (void) sigemptyset(&none);
     return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? errno : 0;
 }

@@ -5,10 +5,17 @@
 #include "base/mem.h"
 #include "base/path.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+
+#define FILE_TEMP_PREFIX ".tmp-"
+#define FILE_TEMP_SIZE 32
+/* Each needs a sweep in just the instant between making a file and locking it. */
+#define FILE_WRITE_TRIES 8
 
 int file_read(int dir_fd, const char *name, size_t max, char **ret_data, size_t *ret_len,
               mvm_error **err)
@@ -41,30 +48,89 @@ static int file_fill(int fd, const void *data, size_t len, mode_t mode, mvm_erro
     return io_sync(fd, "it", err);
 }
 
-int file_write(int dir_fd, const char *name, const void *data, size_t len, mode_t mode,
-               mvm_error **err)
+/* A new file with a name of its own, locked as long as its writer lives: see file_sweep(). */
+static int temp_open(int dir_fd, char name[FILE_TEMP_SIZE], int *ret_fd, mvm_error **err)
 {
     mvm_autoclose int fd = -EBADF;
-    char temp[64];
     uint64_t noise;
     int r;
 
-    if (!path_is_component(name))
-        return mvm_fail(err, MVM_E_ARG, 0, "'%s' is not a plain name", name);
     if (getrandom(&noise, sizeof(noise), 0) != sizeof(noise))
         return mvm_fail(err, MVM_E_SYS, errno, "get random bytes");
-    (void) snprintf(temp, sizeof(temp), ".tmp-%016llx", (unsigned long long) noise); /* fits */
-    r = path_open_beneath(dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL, 0600, &fd, err);
+    (void) snprintf(name, FILE_TEMP_SIZE, FILE_TEMP_PREFIX "%016llx",
+                    (unsigned long long) noise); /* fits */
+    r = path_open_beneath(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL, 0600, &fd, err);
     if (r < 0)
-        return mvm_context(err, r, "write '%s'", name);
+        return r;
+    if (flock(fd, LOCK_EX) < 0) { /* a sweep has it for an instant at most */
+        r = mvm_fail(err, MVM_E_SYS, errno, "lock a new file");
+        (void) unlinkat(dir_fd, name, 0);
+        return r;
+    }
+    *ret_fd = steal_fd(&fd);
+    return 0;
+}
+
+/* 1: a sweep took the new file for a dead writer's, in the instant before it was locked. */
+static int write_once(int dir_fd, const char *name, const void *data, size_t len, mode_t mode,
+                      mvm_error **err)
+{
+    mvm_autoclose int fd = -EBADF;
+    char temp[FILE_TEMP_SIZE];
+    int r;
+
+    r = temp_open(dir_fd, temp, &fd, err);
+    if (r < 0)
+        return r;
     r = file_fill(fd, data, len, mode, err);
+    if (r == 0 && renameat(dir_fd, temp, dir_fd, name) < 0) {
+        if (errno == ENOENT)
+            return 1;
+        r = mvm_fail(err, MVM_E_SYS, errno, "rename the new file");
+    }
     if (close(steal_fd(&fd)) < 0 && r == 0)
         r = mvm_fail(err, MVM_E_SYS, errno, "close it");
-    if (r == 0 && renameat(dir_fd, temp, dir_fd, name) < 0)
-        r = mvm_fail(err, MVM_E_SYS, errno, "rename the new file");
-    if (r < 0) {
+    if (r < 0)
         (void) unlinkat(dir_fd, temp, 0);
-        return mvm_context(err, r, "write '%s'", name);
+    return r;
+}
+
+int file_write(int dir_fd, const char *name, const void *data, size_t len, mode_t mode,
+               mvm_error **err)
+{
+    int r = 1;
+
+    if (!path_is_component(name))
+        return mvm_fail(err, MVM_E_ARG, 0, "'%s' is not a plain name", name);
+    for (unsigned i = 0; i < FILE_WRITE_TRIES && r == 1; i++)
+        r = write_once(dir_fd, name, data, len, mode, err);
+    if (r == 1)
+        return mvm_fail(err, MVM_E_BUSY, 0, "write '%s': its folder is being cleared", name);
+    return r < 0 ? mvm_context(err, r, "write '%s'", name) : 0;
+}
+
+static void sweep_temp(int dir_fd, const char *name)
+{
+    mvm_autoclose int fd = -EBADF;
+
+    if (path_open_beneath(dir_fd, name, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, &fd, NULL) == 0 &&
+        flock(fd, LOCK_EX | LOCK_NB) == 0)
+        (void) unlinkat(dir_fd, name, 0); /* what cannot be removed is only litter */
+}
+
+void file_sweep(int dir_fd)
+{
+    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *e;
+
+    if (!dir) {
+        if (fd >= 0)
+            (void) close(fd);
+        return;
     }
-    return 0;
+    while ((e = readdir(dir)))
+        if (strncmp(e->d_name, FILE_TEMP_PREFIX, strlen(FILE_TEMP_PREFIX)) == 0)
+            sweep_temp(dir_fd, e->d_name);
+    (void) closedir(dir);
 }

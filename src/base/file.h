@@ -14,8 +14,12 @@
 int file_read(int dir_fd, const char *name, size_t max, char **ret_data, size_t *ret_len,
               mvm_error **err);
 /* Atomic: a reader sees the old content or the new one. @name is one component. A writer that is
- * killed leaves a file ".tmp-*" at most. */
+ * killed leaves a file ".tmp-*" at most, for file_sweep(). */
 int file_write(int dir_fd, const char *name, const void *data, size_t len, mode_t mode,
                mvm_error **err);
+
+/* Removes the ".tmp-*" files of writers that are dead: a living one holds a lock (flock) on its
+ * own. */
+void file_sweep(int dir_fd);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/test-sandbox.h"
 
 #include <dirent.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 
 static void read_gives_what_was_written(void **state)
@@ -144,12 +145,29 @@ static void full_disk_keeps_the_old_file(void **state)
     assert_int_equal(sandbox_as_user(write_above_the_file_size, *state), 0);
 }
 
+static void sweep_removes_what_dead_writers_left(void **state)
+{
+    struct sandbox *sb = *state;
+    mvm_autoclose int alive = -EBADF;
+
+    assert_int_equal(file_write(sb->root_fd, "kept", "x", 1, 0600, NULL), 0);
+    sandbox_write(sb->root_fd, ".tmp-dead", "half");
+    sandbox_write(sb->root_fd, ".tmp-alive", "half");
+    alive = openat(sb->root_fd, ".tmp-alive", O_WRONLY | O_CLOEXEC);
+    assert_int_equal(flock(alive, LOCK_EX), 0);
+    file_sweep(sb->root_fd);
+    assert_false(sandbox_has(sb->root_fd, ".tmp-dead"));
+    assert_true(sandbox_has(sb->root_fd, ".tmp-alive"));
+    assert_true(sandbox_has(sb->root_fd, "kept"));
+}
+
 #define SANDBOX_TEST(fn) cmocka_unit_test_setup_teardown(fn, sandbox_setup, sandbox_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         SANDBOX_TEST(read_gives_what_was_written),
+        SANDBOX_TEST(sweep_removes_what_dead_writers_left),
         SANDBOX_TEST(read_takes_the_maximum_and_refuses_one_above),
         SANDBOX_TEST(read_refuses_what_is_no_file_of_the_folder),
         SANDBOX_TEST(write_replaces_the_file_not_what_a_link_names),

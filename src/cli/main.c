@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 
@@ -71,8 +72,22 @@ static int print_help(void)
     return 0;
 }
 
+/* A descriptor that the caller closed must not become one of our files, which a message would then
+ * be written to. */
+static bool occupy_standard_fds(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    return fd >= 0 && close(fd) == 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (!occupy_standard_fds())
+        return CLI_STATUS_FAILED;
     (void) signal(SIGPIPE,
                   SIG_IGN); /* a reader that went away is a failed write, not the end of us */
     if (argc < 2)

@@ -40,15 +40,16 @@ void rootfs_unpack_free(struct rootfs_unpack *u)
         return;
     keymap_deinit(&u->marks);
     keymap_deinit(&u->dirs);
+    owner_map_deinit(&u->owners);
     free(u->attributes);
     walk_deinit(&u->to);
     walk_deinit(&u->from);
     free(u);
 }
 
-bool rootfs_unpack_keeps_owners(const struct rootfs_unpack *u)
+const struct owner_map *rootfs_unpack_owners(const struct rootfs_unpack *u)
 {
-    return u->keeps_owners;
+    return u->keeps_owners ? NULL : &u->owners;
 }
 
 static uint64_t mark_key(const struct rootfs_unpack *u, enum unpack_mark mark, uint64_t dir_ino,

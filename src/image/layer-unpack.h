@@ -14,6 +14,7 @@
 #define IMAGE_LAYER_UNPACK_H
 
 #include "image/layer-stream.h"
+#include "image/owner-map.h"
 
 /* What an image may hold (image.md I-200 to I-202). */
 struct unpack_limits {
@@ -42,7 +43,9 @@ int rootfs_unpack_layer(struct rootfs_unpack *u, struct layer_stream *stream,
                         struct image_tick *tick, mvm_error **err);
 /* Gives the directories their modes, owners and times. */
 int rootfs_unpack_finish(struct rootfs_unpack *u, struct image_tick *tick, mvm_error **err);
-/* The files have the owners that the image gives them: false for an ordinary user. */
-bool rootfs_unpack_keeps_owners(const struct rootfs_unpack *u);
+/* What the tree does not carry, and the image made of it must get: for an ordinary user the owners
+ * of the files, and the devices, each of which is an empty file in the tree. NULL: the tree has it
+ * all. Borrowed. */
+const struct owner_map *rootfs_unpack_owners(const struct rootfs_unpack *u);
 
 #endif

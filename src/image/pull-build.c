@@ -83,13 +83,12 @@ static int apply_layers(struct pull *p, struct rootfs_unpack *unpack,
     return 0;
 }
 
-static int make_rootfs(struct pull *p, const struct store_temp *temp, bool keeps_owners,
-                       mvm_error **err)
+static int make_rootfs(struct pull *p, const struct store_temp *temp,
+                       const struct owner_map *owners, mvm_error **err)
 {
-    const struct rootfs_image_spec spec = { .dir_fd = temp->fd,
-                                            .directory = TREE_NAME,
-                                            .output = STORE_ROOTFS,
-                                            .all_root = !keeps_owners };
+    const struct rootfs_image_spec spec = {
+        .dir_fd = temp->fd, .directory = TREE_NAME, .output = STORE_ROOTFS, .owners = owners
+    };
     int r;
 
     p->tick.now.phase = IMAGE_PHASE_BUILD;
@@ -119,7 +118,7 @@ static int fill_temp(struct pull *p, const struct store_temp *temp, mvm_error **
         r = apply_layers(p, unpack, &config, err);
     if (r == 0)
         r = rootfs_unpack_finish(unpack, &p->tick, err);
-    return r < 0 ? r : make_rootfs(p, temp, rootfs_unpack_keeps_owners(unpack), err);
+    return r < 0 ? r : make_rootfs(p, temp, rootfs_unpack_owners(unpack), err);
 }
 
 int pull_build(struct pull *p, mvm_error **err)

@@ -67,6 +67,17 @@ static int build_once(struct pull *p, struct image **ret, mvm_error **err)
     return r < 0 ? r : store_load_image(p->store, &p->found.digest, ret, err);
 }
 
+/* Written only when it changes: a write is synced, and a warm start need not pay for it. */
+static int remember_name(struct pull *p, mvm_error **err)
+{
+    struct digest known;
+
+    if (store_ref_get(p->store, p->name.qualified, p->platform.text, &known, NULL) == 0 &&
+        digest_equal(&known, &p->found.digest))
+        return 0;
+    return store_ref_set(p->store, p->name.qualified, p->platform.text, &p->found.digest, err);
+}
+
 static int pull_from_source(struct pull *p, struct image **ret, mvm_error **err)
 {
     mvm_auto(image) image = NULL;
@@ -81,7 +92,7 @@ static int pull_from_source(struct pull *p, struct image **ret, mvm_error **err)
     else
         r = pull_check_platform(p, &image->config, err);
     if (r == 0)
-        r = store_ref_set(p->store, p->name.qualified, p->platform.text, &p->found.digest, err);
+        r = remember_name(p, err);
     if (r < 0)
         return r;
     *ret = steal_ptr(&image);

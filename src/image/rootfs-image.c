@@ -4,6 +4,7 @@
 #include "base/child.h"
 #include "base/io.h"
 #include "base/path.h"
+#include "image/rootfs-owners.h"
 
 #include <fcntl.h>
 #include <isa-l/crc.h>
@@ -152,7 +153,8 @@ static int mkfs_run(const struct rootfs_image_spec *spec, const char *program,
                      (char *) "-d1",
                      (char *) spec->output,
                      (char *) spec->directory,
-                     spec->all_root ? (char *) "--all-root" : NULL,
+                     NULL,
+                     NULL,
                      NULL };
     mvm_autoclose int output = memfd_create(MKFS_NAME, MFD_CLOEXEC);
     const struct child_fd fds[] = { { .from = output, .to = 1 }, { .from = output, .to = 2 } };
@@ -167,6 +169,10 @@ static int mkfs_run(const struct rootfs_image_spec *spec, const char *program,
     mvm_autovalue(child) c = CHILD_NONE;
     int r;
 
+    if (spec->owners) {
+        argv[ARRAY_SIZE(argv) - 3] = (char *) "--all-root";
+        argv[ARRAY_SIZE(argv) - 2] = (char *) "-Eforce-inode-extended";
+    }
     if (output < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "make a memory file");
     r = child_spawn(&child_spec, &c, err);
@@ -201,6 +207,20 @@ static int forget_build_time(int fd, mvm_error **err)
     if (pwrite(fd, super, sizeof(super), SUPER_OFFSET) != (ssize_t) sizeof(super))
         return mvm_fail(err, MVM_E_SYS, errno, "write the superblock");
     return 0;
+}
+
+static int set_owners(const struct rootfs_image_spec *spec, int fd, struct image_tick *tick,
+                      mvm_error **err)
+{
+    mvm_autoclose int tree = -EBADF;
+    int r;
+
+    if (!spec->owners)
+        return 0;
+    if (fchmodat(spec->dir_fd, spec->directory, 0700, 0) < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "open up the tree");
+    r = path_open_beneath(spec->dir_fd, spec->directory, O_RDONLY | O_DIRECTORY, 0, &tree, err);
+    return r < 0 ? r : rootfs_owners_set(fd, tree, spec->owners, tick, err);
 }
 
 /* Bytes that are written back between two questions to the caller. */
@@ -241,6 +261,8 @@ int rootfs_image_build(const struct rootfs_image_spec *spec, struct image_tick *
     if (r == 0)
         r = path_open_beneath(spec->dir_fd, spec->output, O_RDWR, 0, &fd, err);
     if (r == 0)
+        r = set_owners(spec, fd, tick, err);
+    if (r == 0) /* last: it renews the checksum, and the first inodes are below that */
         r = forget_build_time(fd, err);
     if (r == 0)
         r = sync_image(fd, tick, err);

@@ -78,6 +78,10 @@ int image_store_open(const char *path, struct image_store **ret, mvm_error **err
         r = path_make_dir_at(s->fd, "locks", 0700, &s->locks_fd, err);
     if (r == 0)
         r = clean_temps(s, err);
+    if (r == 0) {
+        file_sweep(s->fd);
+        file_sweep(s->refs_fd);
+    }
     if (r < 0)
         return mvm_context(err, r, "image store '%s'", path);
     *ret = steal_ptr(&s);

@@ -165,4 +165,41 @@ static inline int layer_apply(struct rootfs_unpack *u, const struct strbuf *tar,
 #define SANDBOX_TEST(fn) cmocka_unit_test_setup_teardown(fn, sandbox_setup, sandbox_teardown)
 #define TAR_MAX (64u << 20)
 
+static inline struct rootfs_unpack *unpack_open(const struct sandbox *sb)
+{
+    const struct unpack_limits limits = UNPACK_LIMITS_DEFAULT;
+    struct rootfs_unpack *u = NULL;
+
+    assert_int_equal(rootfs_unpack_new(sb->root_fd, &limits, NULL, &u, NULL), 0);
+    return u;
+}
+
+static inline int apply_specs(struct rootfs_unpack *u, const struct tar_spec *specs,
+                              mvm_error **err)
+{
+    mvm_autovalue(strbuf) tar = STRBUF_INIT(TAR_MAX);
+
+    for (; specs->name; specs++)
+        tar_add(&tar, specs);
+    tar_end(&tar);
+    return layer_apply(u, &tar, err);
+}
+
+#define DIR(path)                                 \
+    {                                             \
+        .name = (path), .type = '5', .mode = 0755 \
+    }
+#define FILE_OF(path, text)            \
+    {                                  \
+        .name = (path), .data = (text) \
+    }
+#define SYMLINK(path, to)                         \
+    {                                             \
+        .name = (path), .type = '2', .link = (to) \
+    }
+#define HARDLINK(path, to)                        \
+    {                                             \
+        .name = (path), .type = '1', .link = (to) \
+    }
+
 #endif

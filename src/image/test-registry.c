@@ -196,6 +196,7 @@ static void silent_peer_is_given_up(void **state)
     bool again = false;
 
     (void) state;
+    assert_true(fd >= 0);
     assert_true(asprintf(&url, "http://127.0.0.1:%u/v2/", port) > 0);
     assert_int_equal(http_client_new(&limits, NULL, &client, NULL), 0);
     assert_int_equal(http_get(client, &(struct http_request){ .url = url }, &response, &again, &e),
@@ -222,6 +223,7 @@ static void silent_peer_does_not_hold_up_a_cancel(void **state)
     bool again = false;
 
     (void) state;
+    assert_true(fd >= 0);
     assert_true(asprintf(&url, "http://127.0.0.1:%u/v2/", port) > 0);
     assert_int_equal(http_client_new(&limits, &tick, &client, NULL), 0);
     assert_int_equal(

@@ -5,18 +5,35 @@
 #include "base/scan.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 
+int unpack_record(struct rootfs_unpack *u, int dir_fd, const char *name,
+                  const struct owner_record *record, mvm_error **err)
+{
+    struct stat st;
+
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "look at what was unpacked");
+    return owner_map_set(&u->owners, st.st_ino, record) < 0 ? mvm_fail_nomem(err) : 0;
+}
+
+/* Recorded even while the tree carries the owners: it may turn out later that it cannot. */
 int unpack_chown(struct rootfs_unpack *u, int dir_fd, const char *name, uid_t uid, gid_t gid,
                  mvm_error **err)
 {
+    const struct owner_record record = { .uid = uid, .gid = gid };
+    int r = unpack_record(u, dir_fd, name, &record, err);
+
+    if (r < 0)
+        return r;
     if (!u->keeps_owners ||
         fchownat(dir_fd, name, uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0)
         return 0;
     /* EINVAL: a user namespace that does not know this id. */
     if (errno != EPERM && errno != EINVAL)
         return mvm_fail(err, MVM_E_SYS, errno, "set the owner %u:%u", uid, gid);
-    log_warning(u->log, "image", "files cannot be given their owners here; all will be root's");
+    log_debug(u->log, "image", "the tree cannot carry the owners of files; the image gets them");
     u->keeps_owners = false;
     return 0;
 }

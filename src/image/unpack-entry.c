@@ -171,16 +171,32 @@ static int finish_node(const struct job *j, mvm_error **err)
     return set_time(j, err);
 }
 
+/* What only a privileged process may make: an empty file stands for it in the tree. */
+static int stand_in(const struct job *j, mvm_error **err)
+{
+    const struct tar_entry *e = j->e;
+    const struct owner_record record = { .uid = e->uid,
+                                         .gid = e->gid,
+                                         .device_type = e->kind == TAR_CHAR ? S_IFCHR : S_IFBLK,
+                                         .device = e->device };
+    mvm_autoclose int fd = -EBADF;
+    int r = make_fresh(j, make_file, "device's stand-in", &fd, err);
+
+    if (r == 0)
+        r = finish_file(j, fd, err);
+    if (r < 0)
+        return r;
+    j->u->keeps_owners = false;
+    return unpack_record(j->u, fd, "", &record, err);
+}
+
 static int unpack_node(const struct job *j, mvm_error **err)
 {
     mvm_autoerror mvm_error *why = NULL;
     int made, r = make_fresh(j, make_node, j->e->kind == TAR_FIFO ? "FIFO" : "device", &made, &why);
 
-    if (r == MVM_E_SYS && mvm_error_errno(why) == EPERM && j->e->kind != TAR_FIFO) {
-        log_info(j->u->log, "image", "the device '%.256s' cannot be made without privilege",
-                 j->e->name);
-        return 0;
-    }
+    if (r == MVM_E_SYS && mvm_error_errno(why) == EPERM && j->e->kind != TAR_FIFO)
+        return stand_in(j, err);
     if (r < 0) {
         error_move(err, steal_ptr(&why));
         return r;

@@ -5,6 +5,7 @@
 
 #include "image/keymap.h"
 #include "image/layer-unpack.h"
+#include "image/owner-map.h"
 #include "image/rootfs-walk.h"
 #include "image/tar-reader.h"
 
@@ -19,8 +20,9 @@ struct dir_attributes {
 struct rootfs_unpack {
     int root_fd; /* borrowed */
     struct unpack_limits limits;
-    const struct log *log; /* borrowed */
-    bool keeps_owners;
+    const struct log *log;   /* borrowed */
+    bool keeps_owners;       /* the tree carries them */
+    struct owner_map owners; /* those of all files, carried or not */
     uint64_t entries, file_bytes;
     uint64_t seed;
     struct keymap marks;               /* names of this layer: see enum unpack_mark */
@@ -63,8 +65,11 @@ int unpack_replace_dir_xattrs(struct rootfs_unpack *u, struct tar_reader *tar, i
                               mvm_error **err);
 int unpack_set_link_xattrs(struct rootfs_unpack *u, struct tar_reader *tar, int dir_fd,
                            const char *name, mvm_error **err);
+/* The owner, and the record of it, of @name in the directory, or of @dir_fd itself for "". */
 int unpack_chown(struct rootfs_unpack *u, int dir_fd, const char *name, uid_t uid, gid_t gid,
                  mvm_error **err);
+int unpack_record(struct rootfs_unpack *u, int dir_fd, const char *name,
+                  const struct owner_record *record, mvm_error **err);
 /* unpack-whiteout.c: @name begins with ".wh."; @parent is the normal path of its directory. */
 int unpack_whiteout(struct rootfs_unpack *u, const char *parent, const char *name, mvm_error **err);
 

@@ -10,6 +10,7 @@
 
 #include <elf.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 
 #define NOTE_PHYS32_ENTRY 18
 
@@ -78,8 +79,14 @@ static int check_elf(int fd, const uint8_t *head, const char *path, mvm_error **
 int kernel_image_check(int fd, const char *path, mvm_error **err)
 {
     uint8_t head[KERNEL_HEAD_SIZE];
-    ssize_t n = pread(fd, head, sizeof(head), 0);
+    struct stat st;
+    ssize_t n;
 
+    if (fstat(fd, &st) < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "stat the kernel '%s'", path);
+    if (!S_ISREG(st.st_mode))
+        return not_a_kernel(path, S_ISDIR(st.st_mode) ? "a folder" : "a special file", err);
+    n = pread(fd, head, sizeof(head), 0);
     if (n < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "read the kernel '%s'", path);
     if (n < (ssize_t) sizeof(head))

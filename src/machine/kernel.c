@@ -144,7 +144,7 @@ static int set_add_folder(struct kernel_set *set, const char *dir, mvm_error **e
 static int kernel_from_file(const char *file, const struct kernel_set *known, struct kernel **ret,
                             mvm_error **err)
 {
-    mvm_autoclose int fd = open(file, O_RDONLY | O_CLOEXEC);
+    mvm_autoclose int fd = open(file, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC); /* a FIFO */
     mvm_autofree char *modules = NULL;
     char *path = NULL;
     int r;

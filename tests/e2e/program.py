@@ -144,8 +144,7 @@ class Process(e2e.Case):
     def test_user_of_its_own_files(self):
         script = 'echo $HOME; cat /home/app/private || echo no; cat /root/x || echo no; touch /home/app/new && echo yes'
         result = self.host.shell(f'exec 2>/dev/null; {script}; true', '-u', 'app')
-        self.assert_ran(result, b'/home/app\nfor app alone\nno\nyes\n' if self.host.keeps_owners
-                        else b'/home/app\nno\nno\n')
+        self.assert_ran(result, b'/home/app\nfor app alone\nno\nyes\n')
 
     def test_user_that_the_image_does_not_know(self):
         for user in ('nobody-here', 'app:no-such-group'):
@@ -174,9 +173,8 @@ class Process(e2e.Case):
         script = "stat -c '%a %u:%g %n' / /tmp /home/app /home/app/private /bin/busybox; readlink /bin/ls; " \
                  '[ /bin/sh -ef /bin/busybox ] && echo same'
         result = self.host.shell(script)
-        app = b'1000:1000' if self.host.keeps_owners else b'0:0'
-        self.assert_ran(result, b'755 0:0 /\n1777 0:0 /tmp\n750 %b /home/app\n600 %b /home/app/private\n'
-                                b'755 0:0 /bin/busybox\nbusybox\nsame\n' % (app, app))
+        self.assert_ran(result, b'755 0:0 /\n1777 0:0 /tmp\n750 1000:1000 /home/app\n600 1000:1000 /home/app/private\n'
+                                b'755 0:0 /bin/busybox\nbusybox\nsame\n')
 
     def test_cpus_and_memory(self):
         result = self.host.shell('nproc; grep MemTotal /proc/meminfo', '-c', '2', '-m', '256m')

@@ -65,7 +65,8 @@ class RealRegistry(storetest.StoreTest):
 
     def test_unknown_names_are_told(self):
         self.push(self.layout(t=self.image()) + ':t', 'known:1')
-        self.assertRegex(self.pull_bad(f'{self.registry.address}/known:2'), r'manifests/2: 404 not found: MANIFEST_')
+        self.assertRegex(self.pull_bad(f'{self.registry.address}/known:2'),
+                         r'manifests/2: 404 not found: MANIFEST_UNKN')
         self.assertRegex(self.pull_bad(f'{self.registry.address}/nobody:1'), r'nobody/manifests/1: 404 not found')
 
     def test_policies(self):

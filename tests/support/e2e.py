@@ -153,8 +153,6 @@ class Host:
             raise unittest.SkipTest('not root: the same boots run as an ordinary user')
         self.ids = {'user': USER_ID, 'group': USER_ID, 'extra_groups': []} \
             if wanted == 'user' and os.geteuid() == 0 else {}
-        # What an ordinary user unpacks is that user's, and root's in the guest (README, What does not, today).
-        self.keeps_owners = wanted == 'root'
         self.base = pathlib.Path(tempfile.mkdtemp(prefix='microvm-e2e-', dir='/tmp'))
         for name in ('bin', 'home', 'run', 'tmp', 'data'):
             (self.base / name).mkdir(mode=0o700)
@@ -243,12 +241,15 @@ class Host:
                 found.append((int(pid), cmdline.replace(b'\0', b' ').decode(errors='replace')))
         return found
 
-    def leftovers(self, kept=()):
-        """What is there that should not be: processes, sockets, mounts, temporary files, folders of VMs."""
+    def running(self):
+        """Processes and mounts, which are to be gone at once."""
         found = [f'process {pid}: {line[:200]}' for pid, line in self.processes()]
         with open('/proc/self/mountinfo') as f:
-            found += [f'mount {line.strip()}' for line in f if str(self.base) in line]
-        found += [f'temporary {p}' for p in (self.base / 'tmp').iterdir()]
+            return found + [f'mount {line.strip()}' for line in f if str(self.base) in line]
+
+    def leftovers(self, kept=()):
+        """Sockets, temporary files, folders of VMs; after a SIGKILL the next command takes them away."""
+        found = [f'temporary {p}' for p in (self.base / 'tmp').iterdir()]
         found += [f'runtime {p}' for p in (self.base / 'run').rglob('*')
                   if not p.is_dir() or p != self.base / 'run' / 'microvm']
         vms = self.data / 'vms'
@@ -267,10 +268,13 @@ class Host:
 
     in_tmp = frozenset(os.listdir('/tmp'))
 
-    def assert_nothing_left(self, kept=()):
+    def assert_nothing_left(self, kept=(), files=True):
         deadline = time.monotonic() + SETTLE
-        while (found := self.leftovers(kept)) and time.monotonic() < deadline:
+        while (found := self.running() + (self.leftovers(kept) if files else [])) and time.monotonic() < deadline:
             time.sleep(0.05)
+        # One test's failure is not to be that of all after it.
+        for path in self.data.rglob('*tmp*') if files else ():
+            path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
         if found:
             raise AssertionError('left behind:\n' + '\n'.join(found))
 

@@ -65,23 +65,28 @@ int qemu_find(char **ret_path, mvm_error **err)
     const char *given = getenv("MICROVM_QEMU");
     struct utsname host;
     mvm_autofree char *name = NULL;
+    mvm_autofree char *path = NULL;
 
     if (given && *given) {
         if (!is_program(given))
             return mvm_fail(err, MVM_E_NOT_FOUND, 0, "'%s' (from $MICROVM_QEMU) is not a program",
                             given);
-        *ret_path = strdup(given);
-        return *ret_path ? 0 : mvm_fail_nomem(err);
+        path = strdup(given);
+        if (!path)
+            return mvm_fail_nomem(err);
+        *ret_path = steal_ptr(&path);
+        return 0;
     }
     if (uname(&host) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "ask for the host's architecture");
     if (asprintf(&name, "qemu-system-%s", host.machine) < 0)
         return mvm_fail_nomem(err);
-    *ret_path = find_in_path(name);
-    if (!*ret_path)
+    path = find_in_path(name);
+    if (!path)
         return mvm_fail(err, MVM_E_NOT_FOUND, 0,
                         "%s is not installed (apt-get install qemu-system-%s)", name,
                         strcmp(host.machine, "x86_64") == 0 ? "x86" : "arm");
+    *ret_path = steal_ptr(&path);
     return 0;
 }
 
@@ -91,18 +96,23 @@ int qemu_version(const char *path, char **ret_version, mvm_error **err)
     char *const argv[] = { (char *) path, (char *) "--version", NULL };
     const struct child_spec spec = { .path = path, .argv = argv };
     mvm_autofree char *text = NULL;
-    char *at;
+    const char *at;
+    char *version;
+    size_t len;
     int r;
 
     r = child_run(&spec, QEMU_VERSION_MS, 65536, &text, err);
     if (r < 0)
         return r;
     at = strstr(text, before);
-    if (!at)
+    len = at ? strspn(at + sizeof(before) - 1, "0123456789.") : 0;
+    if (len == 0)
         return mvm_fail(err, MVM_E_FORMAT, 0, "'%s' does not tell its version", path);
-    at += sizeof(before) - 1;
-    *ret_version = strndup(at, strspn(at, "0123456789."));
-    return *ret_version ? 0 : mvm_fail_nomem(err);
+    version = strndup(at + sizeof(before) - 1, len);
+    if (!version)
+        return mvm_fail_nomem(err);
+    *ret_version = version;
+    return 0;
 }
 
 static int open_file(const char *path, const char *what, int *ret_fd, mvm_error **err)

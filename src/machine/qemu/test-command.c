@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* QEMU's command line, and what is refused before there is one. */
+#include "machine/qemu/command.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/sysinfo.h>
+
+#include <cmocka.h>
+
+static const struct machine_serial_port ports[] = { { "microvm.control", 40 },
+                                                    { "microvm.stdin", 41 } };
+
+static struct machine_spec spec_of(enum machine_accel accel)
+{
+    return (struct machine_spec){ .name = "web",
+                                  .cpus = 2,
+                                  .memory_mib = 512,
+                                  .accel = accel,
+                                  .kernel_path = "/tmp/a,b=c d/vmlinux",
+                                  .root_path = "/tmp/a,b=c d/root.erofs",
+                                  .lock_fd = -1,
+                                  .ports = ports,
+                                  .n_ports = ARRAY_SIZE(ports) };
+}
+
+/* The word after @option, for its @nth use. */
+static const char *value_of(const struct strv *argv, const char *option, unsigned nth)
+{
+    for (size_t i = 0; i + 1 < argv->n; i++)
+        if (strcmp(argv->items[i], option) == 0 && nth-- == 0)
+            return argv->items[i + 1];
+    fail_msg("'%s' is not there", option);
+    return NULL;
+}
+
+static void build(const struct machine_spec *spec, uint32_t tsc_khz, struct strv *argv)
+{
+    const struct qemu_host host = { .tsc_khz = tsc_khz };
+
+    assert_int_equal(qemu_build_command(spec, &host, argv, NULL), 0);
+}
+
+static void the_spec_decides_the_machine(void **state)
+{
+    const struct machine_spec spec = spec_of(MACHINE_ACCEL_KVM);
+    mvm_autovalue(strv) argv = { .n = 0 };
+
+    (void) state;
+    build(&spec, 0, &argv);
+    assert_string_equal(value_of(&argv, "-accel", 0), "kvm");
+    assert_string_equal(value_of(&argv, "-cpu", 0), "host");
+    assert_string_equal(value_of(&argv, "-smp", 0), "2");
+    assert_string_equal(value_of(&argv, "-m", 0), "512");
+    assert_string_equal(value_of(&argv, "-object", 0),
+                        "memory-backend-memfd,id=mem,size=512M,share=on");
+    assert_string_equal(value_of(&argv, "-name", 0), "web");
+}
+
+static void the_guest_of_a_software_machine_is_told_its_clock(void **state)
+{
+    struct machine_spec spec = spec_of(MACHINE_ACCEL_TCG);
+    mvm_autovalue(strv) known = { .n = 0 };
+    mvm_autovalue(strv) unknown = { .n = 0 };
+
+    (void) state;
+    spec.cmdline_extra = "microvm_debug=1";
+    build(&spec, 2599998, &known);
+    assert_string_equal(value_of(&known, "-accel", 0), "tcg");
+    assert_string_equal(value_of(&known, "-cpu", 0), "max");
+    assert_non_null(strstr(value_of(&known, "-append", 0),
+                           " tsc_early_khz=2599998 tsc=reliable microvm_debug=1"));
+    build(&spec, 0, &unknown);
+    assert_null(strstr(value_of(&unknown, "-append", 0), "tsc"));
+    assert_non_null(strstr(value_of(&unknown, "-append", 0), " microvm_debug=1"));
+}
+
+/* A comma in one would end QEMU's option, and add another. */
+static void no_path_is_in_the_command_line(void **state)
+{
+    const struct machine_spec spec = spec_of(MACHINE_ACCEL_TCG);
+    mvm_autovalue(strv) argv = { .n = 0 };
+
+    (void) state;
+    build(&spec, 0, &argv);
+    for (size_t i = 0; i < argv.n; i++)
+        if (strstr(argv.items[i], "a,b"))
+            fail_msg("'%s' has a path", argv.items[i]);
+    assert_string_equal(value_of(&argv, "-kernel", 0), "/proc/self/fd/3");
+    assert_non_null(strstr(value_of(&argv, "-drive", 0), "read-only=on,file.locking=off"));
+}
+
+static void each_port_has_a_descriptor_and_a_name(void **state)
+{
+    const struct machine_spec spec = spec_of(MACHINE_ACCEL_TCG);
+    mvm_autovalue(strv) argv = { .n = 0 };
+
+    (void) state;
+    build(&spec, 0, &argv);
+    assert_string_equal(value_of(&argv, "-chardev", 1), "socket,id=port0,fd=8");
+    assert_string_equal(value_of(&argv, "-device", 2),
+                        "virtserialport,chardev=port0,name=microvm.control");
+    assert_string_equal(value_of(&argv, "-chardev", 2), "socket,id=port1,fd=9");
+    assert_string_equal(value_of(&argv, "-device", 3),
+                        "virtserialport,chardev=port1,name=microvm.stdin");
+}
+
+static void qemu_may_not_start_programs_or_reach_a_network(void **state)
+{
+    const struct machine_spec spec = spec_of(MACHINE_ACCEL_TCG);
+    mvm_autovalue(strv) argv = { .n = 0 };
+
+    (void) state;
+    build(&spec, 0, &argv);
+    assert_string_equal(value_of(&argv, "-nic", 0), "none");
+    assert_string_equal(value_of(&argv, "-monitor", 0), "none");
+    assert_string_equal(value_of(&argv, "-sandbox", 0),
+                        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+}
+
+static void assert_checked(unsigned cpus, uint64_t memory_mib, const char *why)
+{
+    const struct machine_spec spec = { .name = "x", .cpus = cpus, .memory_mib = memory_mib };
+    mvm_autoerror mvm_error *err = NULL;
+    int r = machine_check(&spec, &err);
+
+    if (r != (*why ? MVM_E_ARG : 0) || !strstr(mvm_error_message(err), why))
+        fail_msg("%d '%s' instead of '%s'", r, mvm_error_message(err), why);
+}
+
+static void cpus_and_memory_have_limits(void **state)
+{
+    struct sysinfo info;
+    uint64_t host_mib;
+
+    (void) state;
+    assert_int_equal(sysinfo(&info), 0);
+    host_mib = (uint64_t) info.totalram * info.mem_unit >> 20;
+    assert_checked(1, MACHINE_MEMORY_MIB_MIN, "");
+    assert_checked(0, MACHINE_MEMORY_MIB_MIN, "0 CPUs: 1 to 255");
+    assert_checked(MACHINE_CPUS_MAX, host_mib, "");
+    assert_checked(MACHINE_CPUS_MAX + 1, host_mib, "256 CPUs: 1 to 255");
+    assert_checked(1, 0, "0 MiB of memory: 64 is the least");
+    assert_checked(1, MACHINE_MEMORY_MIB_MIN - 1, "63 MiB of memory: 64 is the least");
+    assert_checked(1, host_mib + 1, "this host has");
+    assert_checked(1, UINT64_MAX, "this host has");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_spec_decides_the_machine),
+        cmocka_unit_test(the_guest_of_a_software_machine_is_told_its_clock),
+        cmocka_unit_test(no_path_is_in_the_command_line),
+        cmocka_unit_test(each_port_has_a_descriptor_and_a_name),
+        cmocka_unit_test(qemu_may_not_start_programs_or_reach_a_network),
+        cmocka_unit_test(cpus_and_memory_have_limits),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
