@@ -132,17 +132,25 @@ static void reap(struct relay *r)
         r->alone = true; /* ECHILD */
 }
 
+/* Nobody is left to write, yet something in the kernel holds the stream open (TIOCCONS holds a
+ * terminal). It has ended once all that was in it is on its way. */
+static void end_if_idle(struct stream *s)
+{
+    if (!stream_pump(s) && s->start == s->end)
+        s->ended = true;
+}
+
 /* After the end of the program: the deadline of what it left behind. */
 static void check_deadline(struct relay *r)
 {
-    if (!r->ended || r->alone || clock_now_ms() < r->reap_deadline_ms)
+    if (!r->ended || clock_now_ms() < r->reap_deadline_ms)
         return;
-    kmsg_warning("processes do not end after SIGKILL");
+    if (!r->alone)
+        kmsg_warning("processes do not end after SIGKILL");
     r->alone = true;
-    /* They may hold the streams open for ever: what is there now is all. */
-    (void) stream_pump(&r->out);
-    (void) stream_pump(&r->err);
-    r->out.ended = r->err.ended = true;
+    /* Whoever is left may hold the streams open for ever: what is there now is all. */
+    end_if_idle(&r->out);
+    end_if_idle(&r->err);
 }
 
 static void close_output(struct relay *r, uint32_t number)
@@ -251,7 +259,7 @@ static int relay_loop(struct relay *r, mvm_error **err)
         more = pump(r);
         if (r->alone && stream_is_done(&r->out) && stream_is_done(&r->err))
             return 0;
-        rc = endpoint_wait(r->epoll_fd, more ? 0 : r->ended && !r->alone ? REAP_MS : -1, err);
+        rc = endpoint_wait(r->epoll_fd, more ? 0 : r->ended ? REAP_MS : -1, err);
         if (rc < 0)
             return rc;
     }

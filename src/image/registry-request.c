@@ -22,14 +22,17 @@ static bool status_is_temporary(long status)
 }
 
 /* Seconds, or a date (RFC 9110, 10.2.3). */
-static uint64_t retry_after_ms(const char *value)
+static uint64_t retry_after_ms(const char *value, uint64_t otherwise_ms)
 {
     uint64_t seconds;
     time_t when;
 
     if (scan_u64(value, strlen(value), UINT32_MAX, &seconds))
         return 1000 * (seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S);
-    when = curl_getdate(value, NULL) - time(NULL);
+    when = curl_getdate(value, NULL);
+    if (when < 0)
+        return otherwise_ms; /* neither seconds nor a date */
+    when -= time(NULL);
     if (when < 0)
         return 0;
     return 1000 * (uint64_t) (when < RETRY_AFTER_MAX_S ? when : RETRY_AFTER_MAX_S);
@@ -44,7 +47,7 @@ static uint64_t wait_before(unsigned try, struct http_response *r)
     struct timespec now;
 
     if (after)
-        return retry_after_ms(after);
+        return retry_after_ms(after, base);
     (void) clock_gettime(CLOCK_MONOTONIC, &now);
     return base + base * (uint64_t) (now.tv_nsec % 100) / 1000;
 }
