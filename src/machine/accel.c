@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -107,6 +108,9 @@ int accel_probe(struct accel_result *ret, mvm_error **err)
         return mvm_fail(err, MVM_E_SYS, errno, "map memory");
     pid = fork();
     if (pid == 0) {
+        /* A probe that hangs must not outlive its parent, nor keep the parent's locks. */
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void) syscall(SYS_close_range, 3, ~0U, 0);
         probe_run_guest(report);
         _exit(0);
     }

@@ -221,9 +221,9 @@ static void on_machine(void *user, uint32_t events)
 
 static void on_signal_wish(struct supervisor *s, int number)
 {
-    if (number < 1 || number > 64 || s->exited)
+    if (number < 1 || number > 64)
         return;
-    if (s->running)
+    if (s->running && !s->exited)
         send_signal(s, number);
     else if (number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT ||
              number == SIGKILL)

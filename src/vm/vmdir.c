@@ -43,13 +43,14 @@ static bool same_file(const struct stat *a, const struct stat *b)
 
 /* Locks an open folder. 1: locked; 0: somebody else has the lock; MVM_E_NOT_FOUND: the folder is
  * gone meanwhile. */
-static int lock_folder(int vms_fd, const char *name, int dir_fd, int *ret_fd, mvm_error **err)
+static int lock_folder(int vms_fd, const char *name, int dir_fd, bool create, int *ret_fd,
+                       mvm_error **err)
 {
     mvm_autoclose int fd = -EBADF;
     struct stat held, named;
     int r;
 
-    r = path_open_beneath(dir_fd, VMDIR_LOCK, O_RDWR | O_CREAT, 0600, &fd, err);
+    r = path_open_beneath(dir_fd, VMDIR_LOCK, O_RDWR | (create ? O_CREAT : 0), 0600, &fd, err);
     if (r < 0)
         return r;
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
@@ -75,6 +76,30 @@ static int empty_folder(int dir_fd, mvm_error **err)
     return r;
 }
 
+/* A folder without our lock file that holds something was not made by us, and is not ours to clear.
+ */
+static int refuse_foreign(int dir_fd, const char *name, mvm_error **err)
+{
+    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *e;
+    bool ours = false, empty = true;
+
+    if (!dir) {
+        if (fd >= 0)
+            (void) close(fd);
+        return mvm_fail(err, MVM_E_SYS, errno, "list the folder of '%s'", name);
+    }
+    while ((e = readdir(dir))) {
+        ours = ours || strcmp(e->d_name, VMDIR_LOCK) == 0;
+        empty = empty && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0);
+    }
+    (void) closedir(dir);
+    if (!ours && !empty)
+        return mvm_fail(err, MVM_E_EXISTS, 0, "the folder '%s' is there and is no VM's", name);
+    return 0;
+}
+
 /* A sweep by another process holds the lock of each folder for an instant: only who keeps it for
  * all tries runs. */
 static int take_named(struct vmdir *d, const char *name, mvm_error **err)
@@ -88,7 +113,9 @@ static int take_named(struct vmdir *d, const char *name, mvm_error **err)
 
         r = path_make_dir_at(d->vms_fd, name, 0700, &fd, &cause);
         if (r == 0)
-            r = lock_folder(d->vms_fd, name, fd, &d->lock_fd, &cause);
+            r = refuse_foreign(fd, name, &cause);
+        if (r == 0)
+            r = lock_folder(d->vms_fd, name, fd, true, &d->lock_fd, &cause);
         if (r == 0) {
             (void) poll(NULL, 0, VMDIR_POLL_MS);
             busy = true;
@@ -121,7 +148,7 @@ static int take_fresh(struct vmdir *d, mvm_error **err)
 
         r = path_make_temp_dir(d->vms_fd, "vm-", &name, &fd, &cause);
         if (r == 0)
-            r = lock_folder(d->vms_fd, name, fd, &d->lock_fd, &cause);
+            r = lock_folder(d->vms_fd, name, fd, true, &d->lock_fd, &cause);
         if (r == 0 || r == MVM_E_NOT_FOUND)
             continue;
         if (r < 0) {
@@ -188,7 +215,7 @@ int vmdir_wait_free(struct vmdir *d, int timeout_ms, mvm_error **err)
     uint64_t deadline = clock_now_ms() + (uint64_t) timeout_ms;
 
     for (;;) {
-        int r = lock_folder(d->vms_fd, d->name, d->fd, &d->lock_fd, err);
+        int r = lock_folder(d->vms_fd, d->name, d->fd, false, &d->lock_fd, err);
 
         if (r != 0)
             return r < 0 ? r : 0;
@@ -221,7 +248,7 @@ static void sweep_one(int vms_fd, const char *name, const struct log *log)
     mvm_autoclose int lock_fd = -EBADF;
 
     if (path_open_beneath(vms_fd, name, O_RDONLY | O_DIRECTORY, 0, &fd, NULL) < 0 ||
-        lock_folder(vms_fd, name, fd, &lock_fd, NULL) != 1 || !is_to_be_removed(fd))
+        lock_folder(vms_fd, name, fd, false, &lock_fd, NULL) != 1 || !is_to_be_removed(fd))
         return;
     if (path_remove_tree(vms_fd, name, &err) < 0)
         log_warning(log, "vm", "remove what is left of '%s': %s", name, mvm_error_message(err));
