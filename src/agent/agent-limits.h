@@ -15,7 +15,7 @@
 #define AGENT_FRAME_MAX (1u << 20)
 /* Bytes of data in one message of stdin, stdout, stderr or a file. */
 #define AGENT_DATA_MAX 65536
-/* Bytes of stdin that the agent takes in advance, and what our client grants of stdout and stderr. */
+/* Bytes of stdin that the agent takes in advance, and what our client grants of each output. */
 #define AGENT_WINDOW (4u * AGENT_DATA_MAX)
 /* Bytes of each output that Run keeps. */
 #define AGENT_RUN_OUTPUT_MAX (384u << 10)

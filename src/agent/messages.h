@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The messages of agent.proto as C values: the one encoder and decoder, over nanopb. Decoding
- * checks UTF-8 and NUL in strings, counts and ranges; bytes and data are borrowed from the frame,
- * strings are owned. Encoders append to @out and leave a failure in it.
+ * The messages of proto/agent.proto as C values: the one encoder and decoder, over nanopb. Decoding
+ * checks UTF-8 and NUL in strings, NUL in paths, counts and ranges, and takes unknown fields for
+ * those of a newer peer, which are ignored; bytes and data are borrowed from the frame, strings are
+ * owned. Encoders append to @out and leave a failure in it. A decoder writes *ret on success alone;
+ * what is malformed is MVM_E_FORMAT, what is above a maximum MVM_E_LIMIT.
  */
 #ifndef AGENT_MESSAGES_H
 #define AGENT_MESSAGES_H
 
+#include "agent/agent-limits.h"
 #include "agent/ttrpc.h"
 #include "base/mem.h"
 
@@ -14,13 +17,20 @@
 
 /* Most words of argv or env in one message. */
 #define AGENT_WORDS_MAX 4096
-/* Most bytes of a path, a name or a link's target: Linux' PATH_MAX. */
+/* Most bytes of a path, a name or a link's target, with the NUL: Linux' PATH_MAX. */
 #define AGENT_PATH_MAX 4096
+/* Most bytes of "user:group": two names as long as a component of a path. */
+#define AGENT_USER_MAX 511
+/* Bytes of a version's text. */
+#define AGENT_VERSION_MAX 63
+/* Greatest signal number of Linux. */
+#define AGENT_SIGNAL_MAX 64
 
 struct agent_start {
-    struct strv argv, env;
-    char *cwd;  /* owned; NULL: the config's */
-    char *user; /* owned; NULL: the config's */
+    struct strv argv;
+    struct strv env; /* each NAME=VALUE */
+    char *cwd;       /* owned; NULL: the config's */
+    char *user;      /* owned; NULL: the config's */
     bool tty, stdin_open;
     uint16_t rows, cols;
     uint32_t output_window;
@@ -40,10 +50,10 @@ enum agent_input_kind {
 struct agent_input {
     enum agent_input_kind kind;
     struct agent_start start;
-    struct bytes_view data;  /* STDIN */
-    uint32_t number;         /* SIGNAL: 1 to 64; WINDOW, OUTPUT_CLOSED: 1 or 2, the stream */
-    uint32_t bytes;          /* WINDOW */
-    uint16_t rows, cols;     /* RESIZE */
+    struct bytes_view data; /* STDIN, at most AGENT_DATA_MAX */
+    uint32_t number;        /* SIGNAL: 1 to 64; WINDOW, OUTPUT_CLOSED: 1 or 2, the stream */
+    uint32_t bytes;         /* WINDOW: not 0 */
+    uint16_t rows, cols;    /* RESIZE */
 };
 void agent_input_deinit(struct agent_input *m);
 MVM_DEFINE_AUTOVALUE(agent_input, agent_input_deinit)
@@ -59,15 +69,14 @@ enum agent_output_kind {
 };
 struct agent_output {
     enum agent_output_kind kind;
-    uint32_t pid;            /* STARTED */
-    uint32_t window;         /* STARTED, STDIN_WINDOW */
-    struct bytes_view data;  /* STDOUT, STDERR */
-    uint32_t status;         /* EXITED: 0 to 255 */
-    uint32_t signal;         /* EXITED: 0 to 64 */
+    uint32_t pid;           /* STARTED */
+    uint32_t window;        /* STARTED; STDIN_WINDOW: not 0 */
+    struct bytes_view data; /* STDOUT, STDERR: at most AGENT_DATA_MAX */
+    uint32_t status;        /* EXITED: 0 to 255 */
+    uint32_t signal;        /* EXITED: 0 to 64 */
 };
 void agent_output_encode(const struct agent_output *m, struct strbuf *out);
-int agent_output_decode(const uint8_t *data, size_t len, struct agent_output *ret,
-                        mvm_error **err);
+int agent_output_decode(const uint8_t *data, size_t len, struct agent_output *ret, mvm_error **err);
 
 struct agent_run_request {
     struct agent_start start;
@@ -86,9 +95,10 @@ int agent_run_response_decode(const uint8_t *data, size_t len, struct agent_run_
                               mvm_error **err);
 
 struct agent_file {
-    char *name; /* owned; NULL stands for "" */
-    uint32_t mode, uid, gid;
-    uint64_t size;
+    char *name;    /* owned; NULL stands for "" */
+    uint32_t mode; /* of one of Linux' seven types */
+    uint32_t uid, gid;
+    uint64_t size; /* at most INT64_MAX */
     int64_t mtime_ns;
     char *link; /* owned; NULL: no symbolic link */
     uint32_t device_major, device_minor;
@@ -98,7 +108,8 @@ MVM_DEFINE_AUTOVALUE(agent_file, agent_file_deinit)
 void agent_file_encode(const struct agent_file *f, struct strbuf *out);
 int agent_file_decode(const uint8_t *data, size_t len, struct agent_file *ret, mvm_error **err);
 
-/* StatRequest, ListRequest, ReadRequest: a path and two switches, absent where the call has none. */
+/* StatRequest, ListRequest, ReadRequest: a path and two switches, absent where the call has none.
+ */
 struct agent_path_request {
     char *path; /* owned; absolute, else MVM_E_FORMAT */
     bool follow, recursive;
@@ -126,7 +137,7 @@ struct agent_item {
     char *path; /* owned: TARGET, absolute */
     bool own, parents;
     struct agent_file info;
-    struct bytes_view data;
+    struct bytes_view data; /* at most AGENT_DATA_MAX */
 };
 void agent_item_deinit(struct agent_item *m);
 MVM_DEFINE_AUTOVALUE(agent_item, agent_item_deinit)
@@ -145,12 +156,11 @@ int agent_write_response_decode(const uint8_t *data, size_t len, struct agent_wr
 
 struct agent_health {
     uint32_t protocol;
-    char version[64];
+    char version[AGENT_VERSION_MAX + 1];
     bool ssh, main_running;
 };
 void agent_health_encode(const struct agent_health *m, struct strbuf *out);
-int agent_health_decode(const uint8_t *data, size_t len, struct agent_health *ret,
-                        mvm_error **err);
+int agent_health_decode(const uint8_t *data, size_t len, struct agent_health *ret, mvm_error **err);
 
 struct agent_stats {
     uint64_t memory_total, memory_available;

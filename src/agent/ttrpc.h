@@ -7,8 +7,8 @@
  * big-endian) and a payload. A client's streams have odd ids that only grow. A unary call is one
  * REQUEST and one RESPONSE. In a streaming call the client's messages follow its REQUEST as DATA
  * frames (flag REMOTE_OPEN on the request) and the server's come as DATA frames before the
- * RESPONSE, which ends the call; DATA with REMOTE_CLOSED ends one direction, with NO_DATA it carries
- * no message.
+ * RESPONSE, which ends the call; DATA with REMOTE_CLOSED ends one direction, with NO_DATA it
+ * carries no message.
  */
 #ifndef AGENT_TTRPC_H
 #define AGENT_TTRPC_H
@@ -19,6 +19,10 @@
 #include <stdint.h>
 
 #define TTRPC_HEADER_SIZE 10
+/* Most payload bytes of a frame (PROTOCOL.md); one that would be longer is not encoded. */
+#define TTRPC_FRAME_MAX (4u << 20)
+/* Bytes of the name of a service or a method. Far above any, and short enough for a message. */
+#define TTRPC_NAME_MAX 255
 
 enum ttrpc_type {
     TTRPC_REQUEST = 1,
@@ -71,15 +75,15 @@ struct ttrpc_metadata {
     struct bytes_view key, value;
 };
 struct ttrpc_request {
-    struct bytes_view service, method;
+    struct bytes_view service, method; /* 1 to TTRPC_NAME_MAX bytes of UTF-8 */
     struct bytes_view payload;
     int64_t timeout_ns; /* 0: none; negative is MVM_E_FORMAT */
     struct ttrpc_metadata metadata[TTRPC_METADATA_MAX];
     size_t n_metadata;
 };
 struct ttrpc_response {
-    int32_t code; /* enum ttrpc_code; unknown ones pass as they are */
-    struct bytes_view message;
+    int32_t code;              /* enum ttrpc_code; unknown ones pass as they are */
+    struct bytes_view message; /* as it came: to be escaped */
     struct bytes_view payload;
 };
 
@@ -88,7 +92,8 @@ int ttrpc_request_decode(const uint8_t *data, size_t len, struct ttrpc_request *
                          mvm_error **err);
 int ttrpc_response_decode(const uint8_t *data, size_t len, struct ttrpc_response *ret,
                           mvm_error **err);
-/* Append a whole frame, header included. */
+/* Append a whole frame, header included; or nothing, and a failure in @out. A view that is NULL is
+ * left out. */
 void ttrpc_request_frame(const struct ttrpc_request *m, uint32_t stream, uint8_t flags,
                          struct strbuf *out);
 void ttrpc_response_frame(const struct ttrpc_response *m, uint32_t stream, struct strbuf *out);
@@ -105,7 +110,8 @@ struct ttrpc_parser {
 };
 void ttrpc_parser_init(struct ttrpc_parser *p, uint32_t max);
 void ttrpc_parser_deinit(struct ttrpc_parser *p);
-/* Where to read to, and how many bytes at most: makes room. NULL when out of memory. */
+/* Where to read to, and how many bytes at most: makes room, once ttrpc_parser_next() gives 0. NULL
+ * when out of memory. */
 uint8_t *ttrpc_parser_room(struct ttrpc_parser *p, size_t *ret_len);
 void ttrpc_parser_filled(struct ttrpc_parser *p, size_t len);
 /* 1: a frame, whose payload is valid until the next call on @p. 0: more bytes are needed.
