@@ -9,12 +9,12 @@
 
 static int read_link(int dir_fd, const char *name, char **ret, mvm_error **err)
 {
-    mvm_autofree char *link = malloc(AGENT_PATH_MAX + 1);
+    mvm_autofree char *link = malloc(AGENT_PATH_MAX);
     ssize_t n;
 
     if (!link)
         return mvm_fail_nomem(err);
-    n = readlinkat(dir_fd, name, link, AGENT_PATH_MAX);
+    n = readlinkat(dir_fd, name, link, AGENT_PATH_MAX - 1);
     if (n < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "read the link '%s'", name);
     link[n] = '\0';

@@ -255,7 +255,7 @@ static int reader_open(struct call *c, enum agent_path_call kind, struct bytes_v
     c->state = r;
     r->lists = kind == AGENT_CALL_LIST;
     r->root_fd = r->file_fd = -EBADF;
-    r->name = (struct strbuf) STRBUF_INIT(AGENT_PATH_MAX);
+    r->name = (struct strbuf) STRBUF_INIT(AGENT_PATH_MAX - 1);
     rc = open_asked(c, kind, request, &m, &r->root_fd, err);
     r->recursive = m.recursive;
     if (rc == 0)

@@ -44,14 +44,18 @@ static void read_head(const char *path, char *head, size_t size)
     head[n < 0 ? 0 : n] = '\0';
 }
 
-/* The @index-th number behind @label in @text; 0 when there is none. */
+/* The @index-th number of the line that starts with @label in @text; 0 when there is none. */
 static uint64_t number_after(const char *text, const char *label, int index)
 {
-    const char *at = strstr(text, label);
+    const char *at = text;
     uint64_t number = 0;
 
-    if (!at)
-        return 0;
+    while (!scan_has_prefix(at, label)) {
+        at = strchr(at, '\n');
+        if (!at)
+            return 0;
+        at++;
+    }
     at += strlen(label);
     for (;;) {
         size_t len;

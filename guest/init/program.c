@@ -160,7 +160,7 @@ int program_start(const struct program_spec *spec, struct program *ret, mvm_erro
     r = io_set_nonblock(io.ours.report_fd, true, err);
     if (r < 0)
         return r;
-    io.ours.pid = fork();
+    io.ours.pid = _Fork();
     if (io.ours.pid < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "fork");
     if (io.ours.pid == 0)
