@@ -3,6 +3,7 @@
 
 #include "guest/agent/conn.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
@@ -179,6 +180,14 @@ static void session_drain(struct session *s)
     s->draining = true;
 }
 
+/* Nothing is in it. Needs no room, unlike a read. */
+static bool outlet_is_empty(const struct outlet *o)
+{
+    struct pollfd p = { .fd = o->fd, .events = POLLIN };
+
+    return poll(&p, 1, 0) >= 0 && !(p.revents & POLLIN);
+}
+
 static void session_tell_end(struct session *s)
 {
     bool by_signal = WIFSIGNALED(s->status);
@@ -199,9 +208,12 @@ static void session_check_end(struct session *s)
         return;
     if (!s->draining)
         session_drain(s);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
         while (outlet_read(&s->out[i]))
             continue; /* the room, or what is left, ends it */
+        if (!s->out[i].done && outlet_is_empty(&s->out[i]))
+            outlet_close(&s->out[i]);
+    }
     if (s->out[0].done && s->out[1].done)
         session_tell_end(s);
 }

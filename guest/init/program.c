@@ -53,9 +53,17 @@ static bool take_streams(const struct program_spec *spec, const struct program_i
 
 static bool set_limits(void)
 {
-    const struct rlimit files = { .rlim_cur = PROGRAM_FILES_SOFT, .rlim_max = PROGRAM_FILES_HARD };
+    struct rlimit files = { .rlim_cur = PROGRAM_FILES_SOFT, .rlim_max = PROGRAM_FILES_HARD };
+    struct rlimit now;
 
     (void) umask(022); /* cannot fail */
+    if (setrlimit(RLIMIT_NOFILE, &files) == 0)
+        return true;
+    /* Whoever may not raise the hard limit, or has a lower fs.nr_open, goes on with what there is. */
+    if (errno != EPERM || getrlimit(RLIMIT_NOFILE, &now) < 0)
+        return false;
+    files.rlim_max = now.rlim_max;
+    files.rlim_cur = files.rlim_cur < now.rlim_max ? files.rlim_cur : now.rlim_max;
     return setrlimit(RLIMIT_NOFILE, &files) == 0;
 }
 
