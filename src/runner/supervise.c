@@ -289,25 +289,25 @@ static int connect_streams(struct supervisor *s, struct started *started, mvm_er
         int fd;
     } outputs[2] = { { START_PORT_STDOUT, RUNNER_FD_STDOUT },
                      { START_PORT_STDERR, RUNNER_FD_STDERR } };
-    struct relay_end in = RELAY_END_NONE, out = RELAY_END_NONE;
+    struct stream_end in = STREAM_END_NONE, out = STREAM_END_NONE;
     int r = 0;
 
     for (int i = 0; i < 2 && r == 0; i++) {
-        r = relay_end_open(steal_fd(&started->ports[outputs[i].port]), false, &in, err);
+        r = stream_end_open(steal_fd(&started->ports[outputs[i].port]), false, &in, err);
         if (r == 0)
-            r = relay_end_open(outputs[i].fd, true, &out, err);
+            r = stream_end_open(outputs[i].fd, true, &out, err);
         if (r < 0)
-            relay_end_close(&in);
+            stream_end_close(&in);
         else
             r = relay_new(s->loop, in, out, on_output, s, &s->outputs[i], err);
     }
     if (r < 0 || !s->config->stdin_open)
         return r;
-    r = relay_end_open(RUNNER_FD_STDIN, false, &in, err);
+    r = stream_end_open(RUNNER_FD_STDIN, false, &in, err);
     if (r == 0)
-        r = relay_end_open(steal_fd(&started->ports[START_PORT_STDIN]), true, &out, err);
+        r = stream_end_open(steal_fd(&started->ports[START_PORT_STDIN]), true, &out, err);
     if (r < 0) {
-        relay_end_close(&in);
+        stream_end_close(&in);
         return r;
     }
     return relay_new(s->loop, in, out, on_input, s, &s->input, err);

@@ -35,11 +35,11 @@ static void on_time_limit(void *user)
     fail_msg("the relay did not end within 10 s");
 }
 
-static struct relay_end end_of(int fd, bool write)
+static struct stream_end end_of(int fd, bool write)
 {
-    struct relay_end e = RELAY_END_NONE;
+    struct stream_end e = STREAM_END_NONE;
 
-    assert_int_equal(relay_end_open(fd, write, &e, NULL), 0);
+    assert_int_equal(stream_end_open(fd, write, &e, NULL), 0);
     return e;
 }
 
@@ -169,24 +169,6 @@ static void relay_drops_for_a_reader_that_left(void **state)
     loop_free(s.loop);
 }
 
-/* The caller's descriptor keeps its flags: it may be a shell's terminal. */
-static void relay_end_leaves_shared_flags_alone(void **state)
-{
-    struct relay_end e;
-    int pipes[2], shared;
-
-    (void) state;
-    assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
-    shared = fcntl(pipes[0], F_DUPFD_CLOEXEC, 3);
-    e = end_of(pipes[0], false);
-    assert_int_equal(fcntl(shared, F_GETFL) & O_NONBLOCK, 0);
-    assert_int_equal(fcntl(e.fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
-    assert_false(e.blocking);
-    relay_end_close(&e);
-    (void) close(shared);
-    (void) close(pipes[1]);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,7 +176,6 @@ int main(void)
         cmocka_unit_test(relay_stops_at_its_total),
         cmocka_unit_test(relay_with_all_through_is_done_at_once),
         cmocka_unit_test(relay_drops_for_a_reader_that_left),
-        cmocka_unit_test(relay_end_leaves_shared_flags_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
