@@ -1,52 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "guest/agent/conn.h"
 #include "guest/agent/file-info.h"
-#include "guest/agent/test-world.h"
+#include "guest/agent/test-files.h"
 #include "guest/agent/tree-writer.h"
-
-#include "agent/messages.h"
-
-#include <sys/stat.h>
-
-static struct world w;
-static struct client c;
-
-static int set_up(void **state)
-{
-    (void) state;
-    world_open(&w, NULL);
-    client_open(&c, &w);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void) state;
-    client_close(&c);
-    world_turn(&w, 0);
-    world_close(&w);
-    return 0;
-}
-
-/* In the root of the test. */
-static const char *at(const char *path)
-{
-    static char full[2][512];
-    static int turn;
-
-    turn = !turn;
-    (void) snprintf(full[turn], sizeof(full[turn]), "%s/%s", w.root, path);
-    return full[turn];
-}
-
-static void put(const char *path, const char *text)
-{
-    FILE *f = fopen(at(path), "we");
-
-    assert_non_null(f);
-    assert_true(fputs(text, f) >= 0);
-    assert_int_equal(fclose(f), 0);
-}
 
 static void expect_file(const char *path, const char *want)
 {
@@ -80,277 +35,6 @@ static int count_temps(const char *path)
     (void) closedir(dir);
     return n;
 }
-
-static struct agent_path_request path_of(const char *path, bool follow, bool recursive)
-{
-    return (struct agent_path_request){ .path = (char *) path,
-                                        .follow = follow,
-                                        .recursive = recursive };
-}
-
-static uint32_t ask_path(enum agent_path_call call, struct agent_path_request m)
-{
-    static const char *const methods[] = { "Stat", "List", "Read" };
-    mvm_autovalue(strbuf) ask = STRBUF_INIT(16384);
-
-    agent_path_request_encode(call, &m, &ask);
-    assert_int_equal(ask.failed, 0);
-    return client_request(&c,
-                          (struct request){ .method = methods[call], .payload = buf_view(&ask) });
-}
-
-static int stat_path(const char *path, bool follow, struct agent_file *ret)
-{
-    const struct agent_path_request m = path_of(path, follow, false);
-    mvm_autovalue(strbuf) answer = STRBUF_INIT(16384);
-    uint32_t id = ask_path(AGENT_CALL_STAT, m);
-    int code = client_response(&c, id, &answer, NULL);
-
-    if (code == TTRPC_OK)
-        assert_int_equal(
-            agent_file_decode((const uint8_t *) strbuf_str(&answer), answer.len, ret, NULL), 0);
-    return code;
-}
-
-static void stat_tells_what_is_there(void **state)
-{
-    const struct timespec times[2] = { { 1234, 567 }, { 1234, 567 } };
-    struct agent_file f;
-
-    (void) state;
-    put("file", "12345");
-    assert_int_equal(chmod(at("file"), 04751), 0);
-    assert_int_equal(utimensat(AT_FDCWD, at("file"), times, 0), 0);
-    assert_int_equal(symlink("/file", at("link")), 0);
-    assert_int_equal(stat_path("/file", false, &f), TTRPC_OK);
-    assert_int_equal(f.mode, S_IFREG | 04751);
-    assert_int_equal(f.size, 5);
-    assert_int_equal(f.mtime_ns, 1234000000567);
-    assert_int_equal(f.uid, geteuid());
-    agent_file_deinit(&f);
-    assert_int_equal(stat_path("/link", false, &f), TTRPC_OK);
-    assert_true(S_ISLNK(f.mode));
-    assert_string_equal(f.link, "/file");
-    agent_file_deinit(&f);
-    assert_int_equal(stat_path("/link", true, &f), TTRPC_OK); /* absolute: inside the root */
-    assert_true(S_ISREG(f.mode));
-    agent_file_deinit(&f);
-    assert_int_equal(stat_path("/none", false, &f), TTRPC_NOT_FOUND);
-    assert_int_equal(stat_path("/file/x", false, &f), TTRPC_NOT_FOUND);
-    assert_int_equal(stat_path("relative", false, &f), TTRPC_INVALID_ARGUMENT);
-    assert_int_equal(stat_path("/../../..", false, &f), TTRPC_OK); /* the root itself */
-    agent_file_deinit(&f);
-}
-
-/* The names of List in @names, sorted by nobody: one letter each, so that a count of each is
- * enough. */
-static int list_path(const char *path, unsigned *count)
-{
-    uint32_t id = ask_path(AGENT_CALL_LIST, path_of(path, false, false));
-
-    for (;;) {
-        struct frame *f = client_take(&c, id, WORLD_PATIENCE_MS);
-        const uint8_t *data;
-
-        assert_non_null(f);
-        data = (const uint8_t *) strbuf_str(&f->payload);
-        if (f->h.type == TTRPC_DATA) {
-            mvm_autovalue(agent_file) file = { .name = NULL };
-
-            assert_int_equal(agent_file_decode(data, f->payload.len, &file, NULL), 0);
-            count[(unsigned char) file.name[0]]++;
-            frame_free(f);
-        } else {
-            struct ttrpc_response m;
-            int code;
-
-            assert_int_equal(ttrpc_response_decode(data, f->payload.len, &m, NULL), 0);
-            code = m.code;
-            frame_free(f);
-            return code;
-        }
-    }
-}
-
-static void list_gives_each_entry_once(void **state)
-{
-    unsigned count[256] = { 0 }, all[256] = { 0 };
-
-    (void) state;
-    put("a", "");
-    put("b", "");
-    assert_int_equal(mkdir(at("d"), 0700), 0);
-    assert_int_equal(list_path("/", count), TTRPC_OK);
-    assert_int_equal(count['a'], 1);
-    assert_int_equal(count['b'], 1);
-    assert_int_equal(count['d'], 1);
-    assert_int_equal(count['.'], 0);
-    for (int i = 0; i < 5000; i++) { /* more than the queue takes at once */
-        char name[32];
-
-        (void) snprintf(name, sizeof(name), "d/x%d", i);
-        put(name, "");
-    }
-    assert_int_equal(list_path("/d", all), TTRPC_OK);
-    assert_int_equal(all['x'], 5000);
-    assert_int_equal(list_path("/a", all), TTRPC_INVALID_ARGUMENT);
-    assert_int_equal(list_path("/none", all), TTRPC_NOT_FOUND);
-}
-
-static void name_that_is_no_utf8_is_an_error(void **state)
-{
-    unsigned count[256] = { 0 };
-
-    (void) state;
-    put("bad\xff", "");
-    assert_int_equal(list_path("/", count), TTRPC_INVALID_ARGUMENT);
-}
-
-/* --- Trees --- */
-
-struct tree {
-    struct strbuf text; /* "name type[:content or link]\n" each */
-    int code;
-};
-
-static void note_item(struct tree *t, const struct agent_item *m, uint64_t *left)
-{
-    if (m->kind == AGENT_ITEM_DATA) {
-        assert_true(m->data.len > 0 && m->data.len <= *left);
-        *left -= m->data.len;
-        strbuf_add(&t->text, m->data.data, m->data.len);
-        return;
-    }
-    assert_int_equal(*left, 0);
-    strbuf_addf(&t->text, "\n%s %o", m->info.name ? m->info.name : "", m->info.mode);
-    if (m->info.link)
-        strbuf_addf(&t->text, " %s", m->info.link);
-    strbuf_addc(&t->text, ':');
-    *left = m->info.size;
-}
-
-static void read_tree(struct tree *t, struct agent_path_request m)
-{
-    uint32_t id = ask_path(AGENT_CALL_READ, m);
-    uint64_t left = 0;
-    bool done = false;
-
-    t->text = (struct strbuf) STRBUF_INIT(64u << 20);
-    while (!done) {
-        struct frame *f = client_take(&c, id, WORLD_PATIENCE_MS);
-        const uint8_t *data;
-
-        assert_non_null(f);
-        data = (const uint8_t *) strbuf_str(&f->payload);
-        if (f->h.type == TTRPC_DATA) {
-            mvm_autovalue(agent_item) item = { .path = NULL };
-
-            assert_int_equal(agent_tree_item_decode(data, f->payload.len, &item, NULL), 0);
-            note_item(t, &item, &left);
-        } else {
-            struct ttrpc_response response;
-
-            assert_int_equal(ttrpc_response_decode(data, f->payload.len, &response, NULL), 0);
-            t->code = response.code;
-            done = true;
-        }
-        frame_free(f);
-    }
-}
-
-static void expect_tree(struct agent_path_request m, const char *want)
-{
-    struct tree t;
-
-    read_tree(&t, m);
-    assert_int_equal(t.code, TTRPC_OK);
-    assert_string_equal(strbuf_str(&t.text), want);
-    strbuf_deinit(&t.text);
-}
-
-static void expect_read_code(struct agent_path_request m, int code)
-{
-    struct tree t;
-
-    read_tree(&t, m);
-    assert_int_equal(t.code, code);
-    strbuf_deinit(&t.text);
-}
-
-static void read_gives_files_and_trees(void **state)
-{
-    (void) state;
-    assert_int_equal(mkdir(at("t"), 0750), 0);
-    assert_int_equal(mkdir(at("t/sub"), 0700), 0);
-    put("t/sub/file", "content");
-    assert_int_equal(chmod(at("t/sub/file"), 0640), 0);
-    assert_int_equal(symlink("t/sub/file", at("link")), 0);
-    expect_tree(path_of("/t", false, true), "\n 40750:\nsub 40700:\nsub/file 100640:content");
-    expect_tree(path_of("/t/sub/file", false, false), "\n 100640:content");
-    expect_tree(path_of("/link", false, false), "\n 120777 t/sub/file:");
-    expect_tree(path_of("/link", true, false), "\n 100640:content");
-    expect_read_code(path_of("/t", false, false), TTRPC_INVALID_ARGUMENT);
-    expect_read_code(path_of("/none", false, false), TTRPC_NOT_FOUND);
-}
-
-/* FIFOs are not opened: that would wait for a writer. */
-static void read_does_not_follow_within_a_tree(void **state)
-{
-    (void) state;
-    assert_int_equal(mkdir(at("t"), 0755), 0);
-    assert_int_equal(symlink("/etc", at("t/l")), 0);
-    expect_tree(path_of("/t", false, true), "\n 40755:\nl 120777 /etc:");
-    assert_int_equal(unlink(at("t/l")), 0);
-    assert_int_equal(mkfifo(at("t/f"), 0600), 0);
-    expect_tree(path_of("/t", false, true), "\n 40755:\nf 10600:");
-}
-
-static void make_deep(unsigned depth)
-{
-    char path[4 * FILE_DEPTH_MAX] = "d";
-
-    assert_int_equal(mkdir(at(path), 0755), 0);
-    for (unsigned i = 1; i < depth; i++) {
-        size_t len = strlen(path);
-
-        (void) snprintf(path + len, sizeof(path) - len, "/d");
-        assert_int_equal(mkdir(at(path), 0755), 0);
-    }
-}
-
-static void trees_that_are_read_have_a_depth(void **state)
-{
-    const struct agent_path_request m = path_of("/d", false, true);
-
-    (void) state;
-    make_deep(FILE_DEPTH_MAX + 1);
-    expect_read_code(m, TTRPC_RESOURCE_EXHAUSTED);
-    expect_read_code(path_of("/d/d", false, true), TTRPC_OK);
-}
-
-static void large_file_comes_in_pieces(void **state)
-{
-    enum {
-        SIZE = 3000001
-    };
-    char *data = malloc(SIZE + 1);
-    struct tree t;
-
-    (void) state;
-    assert_non_null(data);
-    for (size_t i = 0; i < SIZE; i++)
-        data[i] = (char) ('a' + i % 23);
-    data[SIZE] = '\0';
-    put("big", data);
-    read_tree(&t, path_of("/big", false, false));
-    assert_int_equal(t.code, TTRPC_OK);
-    assert_int_equal(t.text.len, SIZE + strlen("\n 100644:"));
-    assert_string_equal(strbuf_str(&t.text) + strlen("\n 100644:"), data);
-    strbuf_deinit(&t.text);
-    free(data);
-}
-
-/* --- Write --- */
 
 static uint32_t begin_write(const char *path, bool parents, bool own)
 {
@@ -625,29 +309,23 @@ static void file_calls_leave_no_descriptor(void **state)
     before = count_fds();
     for (int i = 0; i < 100; i++) {
         uint32_t id = begin_write("/t", false, false);
+        struct tree t;
 
         write_info(id, file_info("", S_IFDIR | 0755, 0));
         write_info(id, file_info("f", S_IFREG | 0644, i % 2 ? 4 : 5));
         write_text(id, "text");
         assert_int_equal(end_write(id, NULL), i % 2 ? TTRPC_OK : TTRPC_INVALID_ARGUMENT);
-        expect_read_code(path_of("/t", false, true), TTRPC_OK);
+        read_tree(&t, path_of("/t", false, true));
+        assert_int_equal(t.code, TTRPC_OK);
+        strbuf_deinit(&t.text);
     }
     world_turn(&w, 0);
     assert_int_equal(count_fds(), before);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(stat_tells_what_is_there),
-        TEST(list_gives_each_entry_once),
-        TEST(name_that_is_no_utf8_is_an_error),
-        TEST(read_gives_files_and_trees),
-        TEST(read_does_not_follow_within_a_tree),
-        TEST(trees_that_are_read_have_a_depth),
-        TEST(large_file_comes_in_pieces),
         TEST(write_makes_a_tree),
         TEST(write_sets_owners_when_asked),
         TEST(write_replaces_what_is_there),
