@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The guest's vsock ports as the caller asked for them, in the order of the asking: a port on which
+ * the guest reaches a host UNIX socket, or (listen) one that host programs reach through a socket
+ * that is made for them. And the one hybrid socket of a VM, over which a host client names the port
+ * itself, as Firecracker and cloud-hypervisor have it.
+ */
+#ifndef RUNNER_VSOCK_PORTS_H
+#define RUNNER_VSOCK_PORTS_H
+
+#include "base/error.h"
+#include "base/mem.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Entries of one VM: each listening one is a descriptor, and each is a word of a command line. */
+#define VSOCK_PORTS_MAX 256
+/* Bytes of a socket's path: sun_path has room for 108 with the NUL (unix(7)). */
+#define VSOCK_PATH_MAX 107
+/* The same for the hybrid socket, to whose path "_" and a port of 10 digits are added. */
+#define VSOCK_UDS_PATH_MAX (VSOCK_PATH_MAX - 11)
+
+struct vsock_port {
+    uint32_t port;
+    bool listen;       /* the host listens at the path, for connections into the guest */
+    char *socket_path; /* owned, absolute */
+};
+
+struct vsock_ports {
+    struct vsock_port *items; /* owned */
+    size_t n;
+    size_t cap;
+};
+void vsock_ports_deinit(struct vsock_ports *v);
+MVM_DEFINE_AUTOVALUE(vsock_ports, vsock_ports_deinit)
+
+/* Appends. MVM_E_ARG: port 0, the wildcard 0xFFFFFFFF, the agent's own, a path that is relative or
+ * too long; MVM_E_EXISTS: a port twice (libkrun, too, has one entry a port); MVM_E_LIMIT. */
+int vsock_ports_add(struct vsock_ports *v, uint32_t port, const char *socket_path, bool listen,
+                    mvm_error **err);
+/* What is wrong with the path of a hybrid socket. */
+int vsock_uds_check(const char *path, mvm_error **err);
+
+/* Looks at the host's side of all, before anything is started: what is at a path must be a socket,
+ * or nothing where one is to be made. @uds_path may be NULL. */
+int vsock_ports_check_host(const struct vsock_ports *v, const char *uds_path, mvm_error **err);
+
+/* A listening socket in the file system, which goes with its owner. */
+struct vsock_listener {
+    int fd;     /* owned */
+    char *path; /* owned; NULL: none */
+    dev_t dev;  /* what was made at the path */
+    ino_t ino;
+};
+#define VSOCK_LISTENER_NONE \
+    {                       \
+        .fd = -EBADF        \
+    }
+/* Closes it, and removes the socket if what is at the path still is that one. */
+void vsock_listener_deinit(struct vsock_listener *l);
+MVM_DEFINE_AUTOVALUE(vsock_listener, vsock_listener_deinit)
+/* Listens at @path (0600). A socket that is there and that nobody listens on was left by a VM that
+ * was killed, and is replaced; one that answers is MVM_E_BUSY. */
+int vsock_listen(const char *path, struct vsock_listener *ret, mvm_error **err);
+
+#endif
