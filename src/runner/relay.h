@@ -30,7 +30,9 @@ struct relay_end {
 
 /* Takes @fd over (also on failure). Pipes, terminals and other devices are opened anew through
  * /proc/self/fd, so that the new description can be non-blocking; where that is forbidden (somebody
- * else's terminal) the end stays blocking. */
+ * else's terminal), or would give another object (a terminal's master side), the end stays
+ * blocking.
+ */
 int relay_end_open(int fd, bool write, struct relay_end *ret, mvm_error **err);
 void relay_end_close(struct relay_end *e);
 
