@@ -6,6 +6,7 @@ folders, images, kernels and VMs. Its processes carry a variable that marks them
 them wherever they ended up.
 """
 import fcntl
+import json
 import os
 import pathlib
 import pty
@@ -64,11 +65,18 @@ class Locked:
         self.file.close()
 
 
+def kernel_is_usable(data):
+    listed = subprocess.run([find_program('microvm'), 'kernel', 'ls', '--json', '--data-dir', data], check=True,
+                            stdout=subprocess.PIPE, env={k: v for k, v in os.environ.items() if k != 'MICROVM_KERNEL'})
+    return any(k['path'].startswith(str(data)) for k in json.loads(listed.stdout))
+
+
 def cached_kernels():
-    """The folder that holds <release>/vmlinux: fetched once by the command under test."""
+    """The folder that holds <release>/vmlinux: fetched once by the command under test, and again where the one of an
+    earlier run lacks what this program needs."""
     data = cache_dir() / 'kernel-data'
     with Locked('kernel'):
-        if not list(data.glob('cache/kernels/*/vmlinux')):
+        if not kernel_is_usable(data):
             env = {**os.environ, 'MICROVM_DATA_DIR': str(data), 'MICROVM_INIT': find_program('microvm-init')}
             subprocess.run([find_program('microvm'), 'kernel', 'fetch'], env=env, check=True, timeout=900,
                            stdin=subprocess.DEVNULL)
