@@ -15,8 +15,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Entries of one VM: each listening one is a descriptor, and each is a word of a command line. */
-#define VSOCK_PORTS_MAX 256
+/* Entries of one VM: each listening one is a descriptor of the device's process, which may be born
+ * with 64 (base/child.h). */
+#define VSOCK_PORTS_MAX 48
 /* Bytes of a socket's path: sun_path has room for 108 with the NUL (unix(7)). */
 #define VSOCK_PATH_MAX 107
 /* The same for the hybrid socket, to whose path "_" and a port of 10 digits are added. */

@@ -160,6 +160,11 @@ int dirs_find_init(char **ret, mvm_error **err)
     return dirs_find_program("MICROVM_INIT", "microvm-init", MICROVM_LIBDIR, ret, err);
 }
 
+int dirs_find_vsock(char **ret, mvm_error **err)
+{
+    return dirs_find_program("MICROVM_VSOCK", "microvm-vsock", MICROVM_LIBEXECDIR, ret, err);
+}
+
 const char *dirs_lib(void)
 {
     return MICROVM_LIBDIR;

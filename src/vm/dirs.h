@@ -25,6 +25,7 @@ int dirs_find_program(const char *env, const char *name, const char *installed, 
                       mvm_error **err);
 int dirs_find_runner(char **ret, mvm_error **err);
 int dirs_find_init(char **ret, mvm_error **err);
+int dirs_find_vsock(char **ret, mvm_error **err);
 /* The folder of the installation's own kernels. */
 const char *dirs_lib(void);
 
