@@ -3,13 +3,7 @@
 
 #include "agent/agent-limits.h"
 
-#include <fcntl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-
-/* Connections that wait to be taken: as many as the device has at once. */
-#define VSOCK_BACKLOG 1024
 
 void vsock_ports_deinit(struct vsock_ports *v)
 {
@@ -93,74 +87,4 @@ int vsock_ports_check_host(const struct vsock_ports *v, const char *uds_path, mv
             return mvm_context(err, r, "hybrid vsock socket");
     }
     return 0;
-}
-
-static struct sockaddr_un address_of(const char *path)
-{
-    struct sockaddr_un a = { .sun_family = AF_UNIX };
-
-    memcpy(a.sun_path, path, strnlen(path, sizeof(a.sun_path) - 1)); /* checked to fit */
-    return a;
-}
-
-/* True when nobody listens on the socket at @path any more. */
-static bool is_stale(const char *path)
-{
-    const struct sockaddr_un a = address_of(path);
-    mvm_autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    struct stat st;
-
-    return lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) && fd >= 0 &&
-           connect(fd, (const struct sockaddr *) &a, sizeof(a)) < 0 && errno == ECONNREFUSED;
-}
-
-static int bind_fresh(int fd, const char *path, mvm_error **err)
-{
-    const struct sockaddr_un a = address_of(path);
-    int r = bind(fd, (const struct sockaddr *) &a, sizeof(a));
-
-    if (r < 0 && errno == EADDRINUSE) {
-        if (!is_stale(path))
-            return mvm_fail(err, MVM_E_BUSY, 0, "'%s' is in use", path);
-        (void) unlink(path); /* where that fails, so does the next bind */
-        r = bind(fd, (const struct sockaddr *) &a, sizeof(a));
-    }
-    return r < 0 ? mvm_fail(err, MVM_E_SYS, errno, "make the socket '%s'", path) : 0;
-}
-
-int vsock_listen(const char *path, struct vsock_listener *ret, mvm_error **err)
-{
-    mvm_autovalue(vsock_listener) l = VSOCK_LISTENER_NONE;
-    struct stat st;
-    int r;
-
-    l.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    /* bind(2) takes the mode over: the socket is never open to others, not even for a moment. */
-    if (l.fd < 0 || fchmod(l.fd, 0600) < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "make a socket");
-    r = bind_fresh(l.fd, path, err);
-    if (r < 0)
-        return r;
-    if (listen(l.fd, VSOCK_BACKLOG) < 0 || lstat(path, &st) < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "listen on '%s'", path);
-    l.dev = st.st_dev;
-    l.ino = st.st_ino;
-    l.path = strdup(path);
-    if (!l.path)
-        return mvm_fail_nomem(err);
-    *ret = l;
-    l = (struct vsock_listener) VSOCK_LISTENER_NONE;
-    return 0;
-}
-
-void vsock_listener_deinit(struct vsock_listener *l)
-{
-    struct stat st;
-
-    if (l->path && lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
-        (void) unlink(l->path); /* gone already is as good */
-    free(l->path);
-    if (l->fd >= 0)
-        (void) close(l->fd);
-    *l = (struct vsock_listener) VSOCK_LISTENER_NONE;
 }

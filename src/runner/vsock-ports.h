@@ -13,7 +13,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 /* Entries of one VM: each listening one is a descriptor of the device's process, which may be born
  * with 64 (base/child.h). */
@@ -47,23 +46,5 @@ int vsock_uds_check(const char *path, mvm_error **err);
 /* Looks at the host's side of all, before anything is started: what is at a path must be a socket,
  * or nothing where one is to be made. @uds_path may be NULL. */
 int vsock_ports_check_host(const struct vsock_ports *v, const char *uds_path, mvm_error **err);
-
-/* A listening socket in the file system, which goes with its owner. */
-struct vsock_listener {
-    int fd;     /* owned */
-    char *path; /* owned; NULL: none */
-    dev_t dev;  /* what was made at the path */
-    ino_t ino;
-};
-#define VSOCK_LISTENER_NONE \
-    {                       \
-        .fd = -EBADF        \
-    }
-/* Closes it, and removes the socket if what is at the path still is that one. */
-void vsock_listener_deinit(struct vsock_listener *l);
-MVM_DEFINE_AUTOVALUE(vsock_listener, vsock_listener_deinit)
-/* Listens at @path (0600). A socket that is there and that nobody listens on was left by a VM that
- * was killed, and is replaced; one that answers is MVM_E_BUSY. */
-int vsock_listen(const char *path, struct vsock_listener *ret, mvm_error **err);
 
 #endif
