@@ -14,7 +14,7 @@ void runner_config_deinit(struct runner_config *c)
     free(c->console_log_path);
     free(c->name);
     free(c->vm_dir);
-    vsock_ports_deinit(&c->vsock_ports);
+    vsock_map_deinit(&c->vsock_ports);
     free(c->vsock_uds);
     free(c->vsock_path);
     free(c->cache_dir);
@@ -125,7 +125,7 @@ static void put_program(json_t *j, const struct krun_config *program, bool *fail
 }
 
 /* H-308 to H-310: both keys always there, in the order of the caller's calls; "listen" is ours. */
-static void put_vsock_ports(json_t *j, const struct vsock_ports *v, bool *failed)
+static void put_vsock_ports(json_t *j, const struct vsock_map *v, bool *failed)
 {
     json_t *array;
 
@@ -297,7 +297,7 @@ static int take_program(const json_t *j, struct krun_config *ret, mvm_error **er
     return r;
 }
 
-static int take_vsock_port(const json_t *p, struct vsock_ports *v, mvm_error **err)
+static int take_vsock_port(const json_t *p, struct vsock_map *v, mvm_error **err)
 {
     const char *path = NULL;
     uint64_t port = 0;
@@ -311,7 +311,7 @@ static int take_vsock_port(const json_t *p, struct vsock_ports *v, mvm_error **e
         r = json_need_str(p, "socket_path", &path, err);
     if (r == 0)
         r = json_get_bool(p, "listen", &listen, err);
-    return r < 0 ? r : vsock_ports_add(v, (uint32_t) port, path, listen, err);
+    return r < 0 ? r : vsock_map_add(v, (uint32_t) port, path, listen, err);
 }
 
 static int take_vsock(const json_t *j, struct runner_config *c, mvm_error **err)

@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "machine/machine.h"
-#include "runner/vsock-ports.h"
+#include "runner/vsock-map.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,7 +29,7 @@ struct runner_config {
     uint32_t ram_mib;
     char *console_log_path; /* owned */
     uint32_t log_level;     /* enum log_level */
-    struct vsock_ports vsock_ports;
+    struct vsock_map vsock_ports;
 
     char *name;         /* owned: of the VM */
     char *vm_dir;       /* owned: its folder */

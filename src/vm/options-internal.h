@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "runner/vsock-ports.h"
+#include "runner/vsock-map.h"
 
 #include <microvm/options.h>
 #include <stdbool.h>
@@ -32,7 +32,7 @@ struct mvm_options {
     uint64_t timeout_ms;
     bool remove;
     bool detached;
-    struct vsock_ports vsock_ports;
+    struct vsock_map vsock_ports;
     char *vsock_uds; /* owned; NULL: none */
     bool no_ssh;
     char *data_dir; /* owned */

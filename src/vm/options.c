@@ -32,7 +32,7 @@ void mvm_options_free(mvm_options *o)
     free(o->platform);
     free(o->kernel);
     free(o->data_dir);
-    vsock_ports_deinit(&o->vsock_ports);
+    vsock_map_deinit(&o->vsock_ports);
     free(o->vsock_uds);
     free(o);
 }
@@ -181,13 +181,13 @@ int mvm_options_set_detached(mvm_options *o, int detached)
 
 int mvm_options_add_vsock_port(mvm_options *o, uint32_t port, const char *socket_path)
 {
-    return o && socket_path ? vsock_ports_add(&o->vsock_ports, port, socket_path, false, NULL)
+    return o && socket_path ? vsock_map_add(&o->vsock_ports, port, socket_path, false, NULL)
                             : MVM_E_ARG;
 }
 
 int mvm_options_add_vsock_listener(mvm_options *o, uint32_t port, const char *socket_path)
 {
-    return o && socket_path ? vsock_ports_add(&o->vsock_ports, port, socket_path, true, NULL)
+    return o && socket_path ? vsock_map_add(&o->vsock_ports, port, socket_path, true, NULL)
                             : MVM_E_ARG;
 }
 

@@ -83,7 +83,7 @@ static int run_check(struct run *run, mvm_error **err)
     if (r == 0)
         r = dirs_find_vsock(&run->vsock_path, err);
     if (r == 0)
-        r = vsock_ports_check_host(&o->vsock_ports, o->vsock_uds, err);
+        r = vsock_map_check_host(&o->vsock_ports, o->vsock_uds, err);
     if (r == 0)
         r = dirs_init(&run->dirs, o->data_dir, err);
     if (r == 0)

@@ -5,8 +5,8 @@
  * that is made for them. And the one hybrid socket of a VM, over which a host client names the port
  * itself, as Firecracker and cloud-hypervisor have it.
  */
-#ifndef RUNNER_VSOCK_PORTS_H
-#define RUNNER_VSOCK_PORTS_H
+#ifndef RUNNER_VSOCK_MAP_H
+#define RUNNER_VSOCK_MAP_H
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -16,11 +16,11 @@
 
 /* Entries of one VM: each listening one is a descriptor of the device's process, which may be born
  * with 64 (base/child.h). */
-#define VSOCK_PORTS_MAX 48
+#define VSOCK_MAP_MAX 48
 /* Bytes of a socket's path: sun_path has room for 108 with the NUL (unix(7)). */
-#define VSOCK_PATH_MAX 107
+#define VSOCK_MAP_PATH_MAX 107
 /* The same for the hybrid socket, to whose path "_" and a port of 10 digits are added. */
-#define VSOCK_UDS_PATH_MAX (VSOCK_PATH_MAX - 11)
+#define VSOCK_UDS_PATH_MAX (VSOCK_MAP_PATH_MAX - 11)
 
 struct vsock_port {
     uint32_t port;
@@ -28,23 +28,23 @@ struct vsock_port {
     char *socket_path; /* owned, absolute */
 };
 
-struct vsock_ports {
+struct vsock_map {
     struct vsock_port *items; /* owned */
     size_t n;
     size_t cap;
 };
-void vsock_ports_deinit(struct vsock_ports *v);
-MVM_DEFINE_AUTOVALUE(vsock_ports, vsock_ports_deinit)
+void vsock_map_deinit(struct vsock_map *v);
+MVM_DEFINE_AUTOVALUE(vsock_map, vsock_map_deinit)
 
 /* Appends. MVM_E_ARG: port 0, the wildcard 0xFFFFFFFF, the agent's own, a path that is relative or
  * too long; MVM_E_EXISTS: a port twice (libkrun, too, has one entry a port); MVM_E_LIMIT. */
-int vsock_ports_add(struct vsock_ports *v, uint32_t port, const char *socket_path, bool listen,
+int vsock_map_add(struct vsock_map *v, uint32_t port, const char *socket_path, bool listen,
                     mvm_error **err);
 /* What is wrong with the path of a hybrid socket. */
 int vsock_uds_check(const char *path, mvm_error **err);
 
 /* Looks at the host's side of all, before anything is started: what is at a path must be a socket,
  * or nothing where one is to be made. @uds_path may be NULL. */
-int vsock_ports_check_host(const struct vsock_ports *v, const char *uds_path, mvm_error **err);
+int vsock_map_check_host(const struct vsock_map *v, const char *uds_path, mvm_error **err);
 
 #endif

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "runner/vsock-ports.h"
+#include "runner/vsock-map.h"
 
 #include "agent/agent-limits.h"
 
 #include <sys/stat.h>
 
-void vsock_ports_deinit(struct vsock_ports *v)
+void vsock_map_deinit(struct vsock_map *v)
 {
     for (size_t i = 0; i < v->n; i++)
         free(v->items[i].socket_path);
     free(v->items);
-    *v = (struct vsock_ports){ .n = 0 };
+    *v = (struct vsock_map){ .n = 0 };
 }
 
 static int check_path(const char *path, size_t max, mvm_error **err)
@@ -23,7 +23,7 @@ static int check_path(const char *path, size_t max, mvm_error **err)
     return 0;
 }
 
-int vsock_ports_add(struct vsock_ports *v, uint32_t port, const char *socket_path, bool listen,
+int vsock_map_add(struct vsock_map *v, uint32_t port, const char *socket_path, bool listen,
                     mvm_error **err)
 {
     char *copy;
@@ -33,14 +33,14 @@ int vsock_ports_add(struct vsock_ports *v, uint32_t port, const char *socket_pat
         return mvm_fail(err, MVM_E_ARG, 0, "port %u: 1 to 4294967294 are possible", port);
     if (port == AGENT_VSOCK_PORT)
         return mvm_fail(err, MVM_E_ARG, 0, "port %u is the guest agent's own", port);
-    r = check_path(socket_path, VSOCK_PATH_MAX, err);
+    r = check_path(socket_path, VSOCK_MAP_PATH_MAX, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < v->n; i++)
         if (v->items[i].port == port)
             return mvm_fail(err, MVM_E_EXISTS, 0, "port %u was given before", port);
-    if (v->n == VSOCK_PORTS_MAX)
-        return mvm_fail(err, MVM_E_LIMIT, 0, "more than %d ports", VSOCK_PORTS_MAX);
+    if (v->n == VSOCK_MAP_MAX)
+        return mvm_fail(err, MVM_E_LIMIT, 0, "more than %d ports", VSOCK_MAP_MAX);
     copy = strdup(socket_path);
     if (!copy || mem_grow(&v->items, &v->cap, v->n, sizeof(*v->items)) < 0) {
         free(copy);
@@ -71,7 +71,7 @@ static int check_host_path(const char *path, bool made, mvm_error **err)
     return 0;
 }
 
-int vsock_ports_check_host(const struct vsock_ports *v, const char *uds_path, mvm_error **err)
+int vsock_map_check_host(const struct vsock_map *v, const char *uds_path, mvm_error **err)
 {
     for (size_t i = 0; i < v->n; i++) {
         const struct vsock_port *p = &v->items[i];

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runner/listener.h"
-#include "runner/vsock-ports.h"
+#include "runner/vsock-map.h"
 
 #include "agent/agent-limits.h"
 #include "base/test-sandbox.h"
 
 #include <sys/socket.h>
 
-static void assert_added(struct vsock_ports *v, uint32_t port, const char *path, int want,
+static void assert_added(struct vsock_map *v, uint32_t port, const char *path, int want,
                          const char *part)
 {
     mvm_autoerror mvm_error *err = NULL;
-    int r = vsock_ports_add(v, port, path, false, &err);
+    int r = vsock_map_add(v, port, path, false, &err);
 
     if (r != want || !strstr(mvm_error_message(err), part))
         fail_msg("port %u '%s': %d '%s'", port, path, r, mvm_error_message(err));
@@ -19,7 +19,7 @@ static void assert_added(struct vsock_ports *v, uint32_t port, const char *path,
 
 static void add_keeps_the_order(void **state)
 {
-    mvm_autovalue(vsock_ports) v = { .n = 0 };
+    mvm_autovalue(vsock_map) v = { .n = 0 };
 
     (void) state;
     assert_added(&v, 2048, "/b", 0, "");
@@ -33,7 +33,7 @@ static void add_keeps_the_order(void **state)
 
 static void add_refuses_ports_that_are_none_or_taken(void **state)
 {
-    mvm_autovalue(vsock_ports) v = { .n = 0 };
+    mvm_autovalue(vsock_map) v = { .n = 0 };
 
     (void) state;
     assert_added(&v, 0, "/a", MVM_E_ARG, "port 0");
@@ -46,15 +46,15 @@ static void add_refuses_ports_that_are_none_or_taken(void **state)
 
 static void add_refuses_paths_that_no_socket_can_have(void **state)
 {
-    mvm_autovalue(vsock_ports) v = { .n = 0 };
-    char path[VSOCK_PATH_MAX + 2];
+    mvm_autovalue(vsock_map) v = { .n = 0 };
+    char path[VSOCK_MAP_PATH_MAX + 2];
 
     (void) state;
     memset(path, 'x', sizeof(path));
     path[0] = '/';
-    path[VSOCK_PATH_MAX + 1] = '\0';
+    path[VSOCK_MAP_PATH_MAX + 1] = '\0';
     assert_added(&v, 1, path, MVM_E_ARG, "108 bytes: 107 are possible");
-    path[VSOCK_PATH_MAX] = '\0';
+    path[VSOCK_MAP_PATH_MAX] = '\0';
     assert_added(&v, 1, path, 0, "");
     assert_added(&v, 2, "run/app.sock", MVM_E_ARG, "not absolute");
     assert_added(&v, 2, "", MVM_E_ARG, "not absolute");
@@ -66,18 +66,18 @@ static void add_refuses_paths_that_no_socket_can_have(void **state)
 
 static void add_has_a_limit(void **state)
 {
-    mvm_autovalue(vsock_ports) v = { .n = 0 };
+    mvm_autovalue(vsock_map) v = { .n = 0 };
 
     (void) state;
-    for (uint32_t i = 1; i <= VSOCK_PORTS_MAX; i++)
+    for (uint32_t i = 1; i <= VSOCK_MAP_MAX; i++)
         assert_added(&v, i, "/a", 0, "");
-    assert_added(&v, VSOCK_PORTS_MAX + 1, "/a", MVM_E_LIMIT, "more than");
+    assert_added(&v, VSOCK_MAP_MAX + 1, "/a", MVM_E_LIMIT, "more than");
 }
 
 static void check_host_refuses_what_is_no_socket(void **state)
 {
     struct sandbox *sb = *state;
-    mvm_autovalue(vsock_ports) v = { .n = 0 };
+    mvm_autovalue(vsock_map) v = { .n = 0 };
     mvm_autovalue(listener) l = LISTENER_NONE;
     mvm_autoerror mvm_error *err = NULL;
     char file[96], socket_path[96], none[96];
@@ -89,11 +89,11 @@ static void check_host_refuses_what_is_no_socket(void **state)
     assert_int_equal(listener_open(socket_path, SOCK_STREAM, &l, NULL), 0);
     assert_added(&v, 1, socket_path, 0, "");
     assert_added(&v, 2, none, 0, "");
-    assert_int_equal(vsock_ports_check_host(&v, none, NULL), 0);
+    assert_int_equal(vsock_map_check_host(&v, none, NULL), 0);
     assert_added(&v, 3, file, 0, "");
-    assert_int_equal(vsock_ports_check_host(&v, NULL, &err), MVM_E_ARG);
+    assert_int_equal(vsock_map_check_host(&v, NULL, &err), MVM_E_ARG);
     assert_non_null(strstr(mvm_error_message(err), "vsock port 3"));
-    assert_int_equal(vsock_ports_check_host(&(struct vsock_ports){ .n = 0 }, file, NULL),
+    assert_int_equal(vsock_map_check_host(&(struct vsock_map){ .n = 0 }, file, NULL),
                      MVM_E_ARG);
 }
 
