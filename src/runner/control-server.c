@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runner/control-server.h"
 
+#include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
