@@ -37,7 +37,7 @@ struct supervisor {
     int signal_fd;
     struct loop_source *machine_source, *control_source, *signal_source;
     struct loop_source *limit_timer; /* of the boot, then of the program, then of its grace */
-    struct loop_source *stop_timer;  /* the grace of a stop */
+    struct loop_source *stop_timer;  /* the grace of a stop, or of output that nobody takes */
     struct guest_port *port;
     struct console *console;
     struct relay *input;      /* NULL without -i */
@@ -45,6 +45,8 @@ struct supervisor {
     bool running, exited, stopping, timed_out;
     bool limit_passed; /* the grace after it runs */
     bool port_gone, machine_gone, caller_gone, finished;
+    int told_to_end;  /* the first signal that asked for that; 0: none */
+    uint64_t written; /* output, when the stop timer last passed */
     struct child_status machine_status;
     struct control_message result;
 };
@@ -116,13 +118,35 @@ static void send_signal(struct supervisor *s, int number)
 /* The program had its time and does not end. */
 static void end_unheeded(struct supervisor *s)
 {
-    finish(s, CONTROL_ENDED, s->timed_out ? SUPERVISE_STATUS_TIMEOUT : 128 + SIGKILL, "%s",
+    int status = s->exited ? s->result.number : 128 + SIGKILL;
+
+    finish(s, CONTROL_ENDED, s->timed_out ? SUPERVISE_STATUS_TIMEOUT : status, "%s",
            s->timed_out ? "the time limit was reached" : "");
+}
+
+static uint64_t output_written(const struct supervisor *s)
+{
+    return relay_written(s->outputs[0]) + relay_written(s->outputs[1]);
+}
+
+static void watch_output(struct supervisor *s)
+{
+    s->written = output_written(s);
+    loop_set_timer(s->stop_timer, SUPERVISE_STALL_MS);
 }
 
 static void on_stop_timer(void *user)
 {
-    end_unheeded(user);
+    struct supervisor *s = user;
+    uint64_t written = output_written(s);
+
+    if (s->stopping)
+        end_unheeded(s);
+    else if (written == s->written &&
+             written < relay_total(s->outputs[0]) + relay_total(s->outputs[1]))
+        finish(s, CONTROL_ENDED, s->exited ? s->result.number : 128 + s->told_to_end, "%s", "");
+    else
+        watch_output(s);
 }
 
 static void on_limit_timer(void *user)
@@ -242,12 +266,18 @@ static void on_machine(void *user, uint32_t events)
 
 static void on_signal_wish(struct supervisor *s, int number)
 {
+    bool ends = number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT ||
+                number == SIGKILL;
+
     if (number < 1 || number > 64)
         return;
+    if (ends && s->running && !s->told_to_end && !s->stopping) {
+        s->told_to_end = number;
+        watch_output(s);
+    }
     if (s->running && !s->exited)
         send_signal(s, number);
-    else if (number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT ||
-             number == SIGKILL)
+    else if (ends)
         finish(s, CONTROL_ENDED, 128 + number, "%s", "");
 }
 
