@@ -13,6 +13,10 @@ static const struct {
     const char *help;
 } verbs[] = {
     { "run", cli_run, "run a program in a VM made from an image" },
+    { "ps", cli_ps, "list the VMs" },
+    { "stop", cli_stop, "ask a VM's program to end, then end it" },
+    { "wait", cli_wait, "wait for a VM's end, and print its program's exit status" },
+    { "rm", cli_rm, "remove a VM that has ended" },
     { "pull", cli_pull, "get an image" },
     { "images", cli_images, "list the images that are here" },
     { "kernel", cli_kernel, "get and list guest kernels" },
