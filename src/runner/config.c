@@ -16,7 +16,6 @@ void runner_config_deinit(struct runner_config *c)
     free(c->vm_dir);
     vsock_map_deinit(&c->vsock_ports);
     free(c->vsock_uds);
-    free(c->vsock_path);
     free(c->cache_dir);
     free(c->kernel_path);
     free(c->modules_path);
@@ -39,7 +38,7 @@ static int check_paths(const struct runner_config *c, mvm_error **err)
 {
     const char *const paths[] = { c->root_path,  c->console_log_path, c->vm_dir,
                                   c->cache_dir,  c->kernel_path,      c->modules_path,
-                                  c->init_path,  c->vsock_uds,        c->vsock_path };
+                                  c->init_path,  c->vsock_uds };
     int r = 0;
 
     for (size_t i = 0; i < c->vsock_ports.n && r == 0; i++)
@@ -167,7 +166,6 @@ int runner_config_encode(const struct runner_config *c, char **ret_text, mvm_err
     put_str(j, "vm_dir", c->vm_dir, &failed);
     put_bool(j, "remove_at_end", c->remove_at_end, &failed);
     put_str(j, "vsock_uds", c->vsock_uds, &failed);
-    put_str(j, "vsock_path", c->vsock_path, &failed);
     put_bool(j, "detached", c->detached, &failed);
     put_str(j, "accel", c->accel == MACHINE_ACCEL_AUTO ? NULL : accel_names[c->accel], &failed);
     put_str(j, "cache_dir", c->cache_dir, &failed);
@@ -342,7 +340,6 @@ static int take_all(const json_t *j, struct runner_config *c, mvm_error **err)
         { "init_path", &c->init_path, true },
         { "user", &c->user, false },
         { "vsock_uds", &c->vsock_uds, false },
-        { "vsock_path", &c->vsock_path, true },
     };
     int r;
 

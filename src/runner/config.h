@@ -35,7 +35,6 @@ struct runner_config {
     char *vm_dir;       /* owned: its folder */
     bool remove_at_end; /* the folder goes with the VM */
     char *vsock_uds;    /* owned: the hybrid socket; NULL: none */
-    char *vsock_path;   /* owned: the program microvm-vsock */
     bool detached;      /* the VM outlives the caller that started it */
     enum machine_accel accel;
     char *cache_dir;     /* owned: where the KVM probe's result is remembered */

@@ -2,6 +2,7 @@
 #include "runner/vsock.h"
 
 #include "agent/agent-limits.h"
+#include "base/program.h"
 #include "runner/control.h"
 #include "virtio/vsock/ports.h"
 
@@ -87,12 +88,21 @@ static int add_callers_ports(struct vsock_device *d, const struct runner_config 
     return 0;
 }
 
-static int spawn(const struct runner_config *config, struct plan *p, int machine_fd,
-                 struct child *ret, mvm_error **err)
+int vsock_device_find(char **ret, mvm_error **err)
+{
+    return program_find("MICROVM_VSOCK", "microvm-vsock", MICROVM_LIBEXECDIR, ret, err);
+}
+
+static int spawn(struct plan *p, int machine_fd, struct child *ret, mvm_error **err)
 {
     mvm_autovalue(strv) argv = { .n = 0 };
-    struct child_spec spec = { .path = config->vsock_path, .death_signal = SIGKILL };
-    int r;
+    mvm_autofree char *path = NULL;
+    struct child_spec spec = { .death_signal = SIGKILL };
+    int r = vsock_device_find(&path, err);
+
+    if (r < 0)
+        return r;
+    spec.path = path;
 
     if (strv_add(&argv, "microvm-vsock") < 0)
         return mvm_fail_nomem(err);
@@ -145,7 +155,7 @@ int vsock_device_start(const struct runner_config *config, int dir_fd, struct vs
     if (r == 0)
         r = add_callers_ports(&d, config, &p, err);
     if (r == 0)
-        r = spawn(config, &p, device_fd, &d.child, err);
+        r = spawn(&p, device_fd, &d.child, err);
     if (r < 0)
         return r;
     *ret = d;

@@ -22,6 +22,8 @@ struct vsock_device {
 void vsock_device_deinit(struct vsock_device *d);
 MVM_DEFINE_AUTOVALUE(vsock_device, vsock_device_deinit)
 
+/* The program microvm-vsock; owned by the caller. */
+int vsock_device_find(char **ret, mvm_error **err);
 /* @dir_fd: the VM's folder, in which other processes of the owner find the agent's socket. */
 int vsock_device_start(const struct runner_config *config, int dir_fd, struct vsock_device *ret,
                        mvm_error **err);

@@ -10,6 +10,7 @@
 #include "image/image.h"
 #include "machine/kernel.h"
 #include "machine/machine.h"
+#include "runner/vsock.h"
 #include "vm/dirs.h"
 #include "vm/program.h"
 
@@ -23,7 +24,6 @@ struct run {
     struct kernel *kernel;
     struct image *image;
     char *init_path;
-    char *vsock_path;
 };
 
 static void run_deinit(struct run *run)
@@ -32,7 +32,6 @@ static void run_deinit(struct run *run)
     kernel_free(run->kernel);
     image_free(run->image);
     free(run->init_path);
-    free(run->vsock_path);
 }
 MVM_DEFINE_AUTOVALUE(run, run_deinit)
 
@@ -71,6 +70,7 @@ static int run_check(struct run *run, mvm_error **err)
     const struct machine_spec spec = { .name = "", .cpus = o->cpus, .memory_mib = o->memory_mib };
     mvm_autofree char *qemu = NULL;
     mvm_autofree char *runner = NULL;
+    mvm_autofree char *vsock = NULL;
     int r;
 
     r = machine_check(&spec, err);
@@ -81,7 +81,7 @@ static int run_check(struct run *run, mvm_error **err)
     if (r == 0)
         r = dirs_find_init(&run->init_path, err);
     if (r == 0)
-        r = dirs_find_vsock(&run->vsock_path, err);
+        r = vsock_device_find(&vsock, err);
     if (r == 0)
         r = vsock_map_check_host(&o->vsock_ports, o->vsock_uds, err);
     if (r == 0)
@@ -109,7 +109,6 @@ static int run_start(struct run *run, mvm_vm *vm, struct krun_config *program, m
                                           .remove_at_end = vm->dir.remove,
                                           .vsock_ports = o->vsock_ports,
                                           .vsock_uds = o->vsock_uds,
-                                          .vsock_path = run->vsock_path,
                                           .detached = o->detached,
                                           .accel = (enum machine_accel) o->accel,
                                           .cache_dir = run->dirs.cache,
