@@ -27,7 +27,7 @@ USER_ID = 61234
 TIMEOUT = 120
 # Seconds that processes and files have to vanish after their VM has ended.
 SETTLE = 10
-PROGRAMS = ('microvm', 'microvm-runner', 'microvm-init')
+PROGRAMS = ('microvm', 'microvm-runner', 'microvm-vsock', 'microvm-init')
 
 
 def build_dirs():
