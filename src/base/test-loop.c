@@ -396,6 +396,44 @@ static void timer_holds_delays_above_32_bits(void **state)
     assert_int_equal(f->calls_timer, 2);
 }
 
+static bool finish_idle(void *user)
+{
+    struct fixture *f = user;
+
+    f->calls_b++;
+    if (f->calls_a == 0)
+        return false; /* before the first round */
+    if (f->calls_b < 4)
+        return true;
+    loop_stop(f->loop);
+    return false;
+}
+
+static void count_a(void *user, uint32_t events)
+{
+    struct fixture *f = user;
+
+    (void) events;
+    drain(f->a);
+    f->calls_a++;
+}
+
+static void idle_callback_is_called_until_it_has_no_more_to_do(void **state)
+{
+    struct fixture *f = *state;
+
+    loop_set_idle(f->loop, finish_idle, f);
+    assert_int_equal(loop_add_fd(f->loop, f->a[0], EPOLLIN, count_a, f, &f->source_a, NULL), 0);
+    fill(f->a);
+    assert_int_equal(loop_run(f->loop, NULL), 0);
+    assert_int_equal(f->calls_a, 1);
+    assert_int_equal(f->calls_b, 4); /* would wait for ever, had the third one not asked */
+    loop_set_idle(f->loop, NULL, NULL);
+    assert_int_equal(loop_add_timer(f->loop, 0, stop_on_timer, f, &f->timer, NULL), 0);
+    assert_int_equal(loop_run(f->loop, NULL), 0);
+    assert_int_equal(f->calls_b, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,6 +453,8 @@ int main(void)
         LOOP_TEST(timer_that_winds_itself_up_starves_nobody),
         LOOP_TEST(stopped_and_removed_timers_do_not_fire),
         LOOP_TEST(timer_holds_delays_above_32_bits),
+        cmocka_unit_test_setup_teardown(idle_callback_is_called_until_it_has_no_more_to_do, setup,
+                                        teardown),
     };
 
     return cmocka_run_group_tests_name("base-loop", tests, NULL, NULL);

@@ -47,20 +47,20 @@ static void add_refuses_ports_that_are_none_or_taken(void **state)
 static void add_refuses_paths_that_no_socket_can_have(void **state)
 {
     mvm_autovalue(vsock_map) v = { .n = 0 };
-    char path[VSOCK_MAP_PATH_MAX + 2];
+    char path[VSOCK_PATH_MAX + 2];
 
     (void) state;
     memset(path, 'x', sizeof(path));
     path[0] = '/';
-    path[VSOCK_MAP_PATH_MAX + 1] = '\0';
+    path[VSOCK_PATH_MAX + 1] = '\0';
     assert_added(&v, 1, path, MVM_E_ARG, "108 bytes: 107 are possible");
-    path[VSOCK_MAP_PATH_MAX] = '\0';
+    path[VSOCK_PATH_MAX] = '\0';
     assert_added(&v, 1, path, 0, "");
     assert_added(&v, 2, "run/app.sock", MVM_E_ARG, "not absolute");
     assert_added(&v, 2, "", MVM_E_ARG, "not absolute");
-    path[VSOCK_UDS_PATH_MAX + 1] = '\0';
+    path[VSOCK_HYBRID_PATH_MAX + 1] = '\0';
     assert_int_equal(vsock_uds_check(path, NULL), MVM_E_ARG);
-    path[VSOCK_UDS_PATH_MAX] = '\0';
+    path[VSOCK_HYBRID_PATH_MAX] = '\0';
     assert_int_equal(vsock_uds_check(path, NULL), 0);
 }
 

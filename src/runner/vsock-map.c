@@ -33,7 +33,7 @@ int vsock_map_add(struct vsock_map *v, uint32_t port, const char *socket_path, b
         return mvm_fail(err, MVM_E_ARG, 0, "port %u: 1 to 4294967294 are possible", port);
     if (port == AGENT_VSOCK_PORT)
         return mvm_fail(err, MVM_E_ARG, 0, "port %u is the guest agent's own", port);
-    r = check_path(socket_path, VSOCK_MAP_PATH_MAX, err);
+    r = check_path(socket_path, VSOCK_PATH_MAX, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < v->n; i++)
@@ -52,7 +52,7 @@ int vsock_map_add(struct vsock_map *v, uint32_t port, const char *socket_path, b
 
 int vsock_uds_check(const char *path, mvm_error **err)
 {
-    return check_path(path, VSOCK_UDS_PATH_MAX, err);
+    return check_path(path, VSOCK_HYBRID_PATH_MAX, err);
 }
 
 /* @made: a socket is to be made there, in a folder that has to exist. */

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "virtio/vsock/ports.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,10 +18,6 @@
 /* Entries of one VM: each listening one is a descriptor of the device's process, which may be born
  * with 64 (base/child.h). */
 #define VSOCK_MAP_MAX 48
-/* Bytes of a socket's path: sun_path has room for 108 with the NUL (unix(7)). */
-#define VSOCK_MAP_PATH_MAX 107
-/* The same for the hybrid socket, to whose path "_" and a port of 10 digits are added. */
-#define VSOCK_UDS_PATH_MAX (VSOCK_MAP_PATH_MAX - 11)
 
 struct vsock_port {
     uint32_t port;
