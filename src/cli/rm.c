@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mem.h"
 #include "cli/vm-verb.h"
 
 static int take(int c, const char *value, void *user, mvm_error **err)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mem.h"
 #include "base/scan.h"
 #include "cli/vm-verb.h"
 
