@@ -138,7 +138,8 @@ MVM_PUBLIC const char *mvm_vm_message(const mvm_vm *vm);
  * mvm_vm_signal - send a signal to the program
  *
  * Before the program was started, SIGHUP, SIGINT, SIGQUIT, SIGTERM and SIGKILL end the VM with
- * status 128 + n and the others are dropped.
+ * status 128 + n and the others are dropped. After one of these five the VM also ends, with that
+ * status, when its output stands still for 5 s because nobody takes it.
  *
  * Returns: 0; MVM_E_ARG for a number outside 1 to 64; MVM_E_STATE when the VM has ended.
  * Since:   0.1
