@@ -12,6 +12,7 @@
 
 #include <limits.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 
 #define LOOP_BATCH 32
 
@@ -32,6 +33,7 @@ struct loop_source {
 
 struct loop {
     int epoll_fd; /* owned */
+    int timer_fd; /* owned, in epoll_fd with no source: what loop_get_fd() needs; else -EBADF */
     bool running;
     bool stopping;
     bool busy;                   /* the idle callback has more to do */
@@ -49,6 +51,7 @@ int loop_new(struct loop **ret, mvm_error **err)
 
     if (!l)
         return mvm_fail_nomem(err);
+    l->timer_fd = -EBADF;
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (l->epoll_fd < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "make an event loop");
@@ -105,6 +108,7 @@ void loop_free(struct loop *l)
     list_sweep(l->watched, true);
     list_sweep(l->own, true);
     list_sweep(l->dead, true);
+    autoclose_run(&l->timer_fd);
     autoclose_run(&l->epoll_fd);
     free(l);
 }
@@ -144,81 +148,6 @@ static int source_watch(struct loop_source *s, uint32_t events)
     return 0;
 }
 
-int loop_add_fd(struct loop *l, int fd, uint32_t events, loop_fd_fn *fn, void *user,
-                struct loop_source **ret, mvm_error **err)
-{
-    struct loop_source *s = source_new(l, &l->watched, user);
-
-    if (!s)
-        return mvm_fail_nomem(err);
-    s->fd = fd;
-    s->events = events;
-    s->fd_fn = fn;
-    if (source_watch(s, events) < 0) {
-        source_unlink(s);
-        free(s);
-        return mvm_fail(err, MVM_E_SYS, errno, "watch descriptor %d", fd);
-    }
-    *ret = s;
-    return 0;
-}
-
-int loop_set_events(struct loop_source *s, uint32_t events, mvm_error **err)
-{
-    if (s->removed || s->events == events)
-        return 0;
-    if (source_watch(s, events) < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "watch descriptor %d", s->fd);
-    s->events = events;
-    return 0;
-}
-
-int loop_add_timer(struct loop *l, int64_t delay_ms, loop_timer_fn *fn, void *user,
-                   struct loop_source **ret, mvm_error **err)
-{
-    struct loop_source *s = source_new(l, &l->own, user);
-
-    if (!s)
-        return mvm_fail_nomem(err);
-    s->timer_fn = fn;
-    loop_set_timer(s, delay_ms);
-    *ret = s;
-    return 0;
-}
-
-void loop_set_timer(struct loop_source *s, int64_t delay_ms)
-{
-    /* Does not overflow: the clock counts from the boot, and has 63 bits to go. */
-    s->due_ms = delay_ms < 0 ? UINT64_MAX : clock_now_ms() + (uint64_t) delay_ms;
-}
-
-void loop_remove(struct loop_source *s)
-{
-    if (!s || s->removed)
-        return;
-    if (s->watched)
-        (void) epoll_ctl(s->loop->epoll_fd, EPOLL_CTL_DEL, s->fd,
-                         NULL); /* the caller may have closed it already */
-    s->removed = true;
-    if (s->list == &s->loop->own) { /* which may be in the middle of being walked */
-        s->loop->own_removed = true;
-        return;
-    }
-    source_unlink(s);
-    source_link(s, &s->loop->dead);
-}
-
-void loop_set_idle(struct loop *l, loop_idle_fn *fn, void *user)
-{
-    l->idle_fn = fn;
-    l->idle_user = user;
-}
-
-void loop_stop(struct loop *l)
-{
-    l->stopping = true;
-}
-
 /* What a source that is always ready has to tell. */
 static uint32_t source_ready(const struct loop_source *s)
 {
@@ -250,6 +179,118 @@ static int loop_patience(const struct loop *l)
     return first - now > INT_MAX ? INT_MAX : (int) (first - now);
 }
 
+/* Lets the epoll descriptor tell of what is due by itself, where somebody else polls it. During a
+ * run that is put off to its end. */
+static void loop_arm(struct loop *l)
+{
+    struct itimerspec when = { .it_value = { .tv_sec = 0 } };
+    int patience;
+
+    if (l->timer_fd < 0 || l->running)
+        return;
+    patience = loop_patience(l);
+    if (patience >= 0) {
+        when.it_value.tv_sec = patience / 1000;
+        when.it_value.tv_nsec = patience % 1000 * 1000000L + (patience == 0);
+    }
+    (void) timerfd_settime(l->timer_fd, 0, &when, NULL); /* a valid descriptor and a valid time */
+}
+
+int loop_get_fd(struct loop *l, int *ret_fd, mvm_error **err)
+{
+    mvm_autoclose int fd = -EBADF;
+
+    if (l->timer_fd < 0) {
+        struct epoll_event ev = { .events = EPOLLIN };
+
+        fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+        if (fd < 0 || epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
+            return mvm_fail(err, MVM_E_SYS, errno, "make an event loop's timer");
+        l->timer_fd = steal_fd(&fd);
+        loop_arm(l);
+    }
+    *ret_fd = l->epoll_fd;
+    return 0;
+}
+
+int loop_add_fd(struct loop *l, int fd, uint32_t events, loop_fd_fn *fn, void *user,
+                struct loop_source **ret, mvm_error **err)
+{
+    struct loop_source *s = source_new(l, &l->watched, user);
+
+    if (!s)
+        return mvm_fail_nomem(err);
+    s->fd = fd;
+    s->events = events;
+    s->fd_fn = fn;
+    if (source_watch(s, events) < 0) {
+        source_unlink(s);
+        free(s);
+        return mvm_fail(err, MVM_E_SYS, errno, "watch descriptor %d", fd);
+    }
+    loop_arm(l);
+    *ret = s;
+    return 0;
+}
+
+int loop_set_events(struct loop_source *s, uint32_t events, mvm_error **err)
+{
+    if (s->removed || s->events == events)
+        return 0;
+    if (source_watch(s, events) < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "watch descriptor %d", s->fd);
+    s->events = events;
+    loop_arm(s->loop);
+    return 0;
+}
+
+int loop_add_timer(struct loop *l, int64_t delay_ms, loop_timer_fn *fn, void *user,
+                   struct loop_source **ret, mvm_error **err)
+{
+    struct loop_source *s = source_new(l, &l->own, user);
+
+    if (!s)
+        return mvm_fail_nomem(err);
+    s->timer_fn = fn;
+    loop_set_timer(s, delay_ms);
+    *ret = s;
+    return 0;
+}
+
+void loop_set_timer(struct loop_source *s, int64_t delay_ms)
+{
+    /* Does not overflow: the clock counts from the boot, and has 63 bits to go. */
+    s->due_ms = delay_ms < 0 ? UINT64_MAX : clock_now_ms() + (uint64_t) delay_ms;
+    loop_arm(s->loop);
+}
+
+void loop_remove(struct loop_source *s)
+{
+    if (!s || s->removed)
+        return;
+    if (s->watched)
+        (void) epoll_ctl(s->loop->epoll_fd, EPOLL_CTL_DEL, s->fd,
+                         NULL); /* the caller may have closed it already */
+    s->removed = true;
+    if (s->list == &s->loop->own) { /* which may be in the middle of being walked */
+        s->loop->own_removed = true;
+        return;
+    }
+    source_unlink(s);
+    source_link(s, &s->loop->dead);
+}
+
+void loop_set_idle(struct loop *l, loop_idle_fn *fn, void *user)
+{
+    l->idle_fn = fn;
+    l->idle_user = user;
+}
+
+void loop_stop(struct loop *l)
+{
+    l->stopping = true;
+}
+
 /* What epoll does not tell: timers, and files that are always ready. */
 static void loop_dispatch_own(struct loop *l)
 {
@@ -273,21 +314,24 @@ static void loop_run_idle(struct loop *l)
         l->busy = l->idle_fn && l->idle_fn(l->idle_user);
 }
 
-/* Waits once and calls whom it concerns. After loop_stop() nobody is called any more: what is ready
+/* Waits once, up to @timeout_ms, and calls whom it concerns. After loop_stop() nobody is called any more: what is ready
  * is still so in the next run. */
-static int loop_round(struct loop *l, mvm_error **err)
+static int loop_round(struct loop *l, int timeout_ms, mvm_error **err)
 {
     struct epoll_event ev[LOOP_BATCH];
-    int n = epoll_wait(l->epoll_fd, ev, LOOP_BATCH, loop_patience(l));
+    int patience = loop_patience(l), n;
 
+    if (patience < 0 || (timeout_ms >= 0 && timeout_ms < patience))
+        patience = timeout_ms;
+    n = epoll_wait(l->epoll_fd, ev, LOOP_BATCH, patience);
     if (n < 0 && errno != EINTR)
         return mvm_fail(err, MVM_E_SYS, errno, "wait for events");
     for (int i = 0; i < n && !l->stopping; i++) {
         struct loop_source *s = ev[i].data.ptr;
-        uint32_t wanted = s->watched ? s->events | EPOLLHUP | EPOLLERR : 0;
+        uint32_t wanted = s && s->watched ? s->events | EPOLLHUP | EPOLLERR : 0;
 
         /* An earlier callback of this round may have removed it, or asked for something else. */
-        if (!s->removed && (ev[i].events & wanted))
+        if (s && !s->removed && (ev[i].events & wanted))
             s->fd_fn(s->user, ev[i].events & wanted);
     }
     loop_dispatch_own(l);
@@ -306,8 +350,24 @@ int loop_run(struct loop *l, mvm_error **err)
     l->running = true;
     loop_run_idle(l);
     while (r == 0 && !l->stopping)
-        r = loop_round(l, err);
+        r = loop_round(l, -1, err);
     l->running = false;
     l->stopping = false;
+    loop_arm(l);
+    return r;
+}
+
+int loop_run_once(struct loop *l, int timeout_ms, mvm_error **err)
+{
+    int r = 0;
+
+    if (l->running)
+        return mvm_fail(err, MVM_E_STATE, 0, "the event loop runs already");
+    l->running = true;
+    if (!l->stopping)
+        r = loop_round(l, timeout_ms, err);
+    l->running = false;
+    l->stopping = false;
+    loop_arm(l);
     return r;
 }

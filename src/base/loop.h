@@ -45,4 +45,11 @@ void loop_set_idle(struct loop *l, loop_idle_fn *fn, void *user);
 int loop_run(struct loop *l, mvm_error **err);
 void loop_stop(struct loop *l); /* calls no callback after the one that stops */
 
+/* For a caller with a loop of its own: waits up to @timeout_ms (negative: without limit; 0: not at
+ * all) until something is ready, and runs what is. MVM_E_STATE in a callback. */
+int loop_run_once(struct loop *l, int timeout_ms, mvm_error **err);
+/* A descriptor of @l, borrowed, that poll(2) finds readable while loop_run_once() has something to
+ * run, be it a timer. */
+int loop_get_fd(struct loop *l, int *ret_fd, mvm_error **err);
+
 #endif

@@ -8,6 +8,10 @@
 #include <stdarg.h>
 #include <sys/epoll.h>
 
+#include <poll.h>
+
+#include <stdbool.h>
+
 #include <cmocka.h>
 
 /* One loop with two pipes, and what its callbacks saw. */
@@ -455,6 +459,9 @@ int main(void)
         LOOP_TEST(timer_holds_delays_above_32_bits),
         cmocka_unit_test_setup_teardown(idle_callback_is_called_until_it_has_no_more_to_do, setup,
                                         teardown),
+        LOOP_TEST(run_once_waits_no_longer_than_told_and_runs_what_is_ready),
+        LOOP_TEST(descriptor_of_the_loop_tells_of_descriptors_timers_and_files),
+        LOOP_TEST(run_once_is_refused_in_a_callback),
     };
 
     return cmocka_run_group_tests_name("base-loop", tests, NULL, NULL);
