@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/vm-verb.h"
 
+#include <stdio.h>
+
 static int act_on(const struct vm_verb *v, const char *name, const mvm_options *options, void *user)
 {
     mvm_autoerror mvm_error *err = NULL;
