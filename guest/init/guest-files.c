@@ -62,8 +62,8 @@ static int install_file(int from_dir, int to_dir, const char *name, mode_t mode,
 
 static int install_folder(struct install *in, int from_fd, unsigned depth, mvm_error **err);
 
-static int install_entry(struct install *in, DIR *dir, int to_dir, const char *name,
-                         unsigned depth, mvm_error **err)
+static int install_entry(struct install *in, DIR *dir, int to_dir, const char *name, unsigned depth,
+                         mvm_error **err)
 {
     size_t len = in->path.len;
     struct stat st;
@@ -95,8 +95,8 @@ static int install_entry(struct install *in, DIR *dir, int to_dir, const char *n
 /* Takes @from_fd over. */
 static int install_folder(struct install *in, int from_fd, unsigned depth, mvm_error **err)
 {
-    mvm_autoclose int to_fd =
-        open_in_root(in->root_fd, strbuf_str(&in->path), O_RDONLY | O_DIRECTORY);
+    mvm_autoclose int to_fd = open_in_root(in->root_fd, strbuf_str(&in->path),
+                                           O_RDONLY | O_DIRECTORY);
     DIR *dir = from_fd >= 0 && depth < GUEST_FILES_DEPTH_MAX ? fdopendir(from_fd) : NULL;
     const struct dirent *e;
     int r = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Driving a VM that runs, through the agent in its guest: programs, files, figures. It needs neither
- * a network nor SSH in the guest, and works on every handle, whoever started the VM.
+ * Driving a VM that runs, through the agent in its guest: programs, files, figures. It needs
+ * neither a network nor SSH in the guest, and works on every handle, whoever started the VM.
  *
  * Thread-safety: what is made from one mvm_vm shares its connection to the guest: one thread at a
  * time on the handle and all that came from it. Two handles on the same VM are independent.
@@ -26,8 +26,8 @@ typedef struct mvm_exec mvm_exec;
 MVM_PUBLIC mvm_exec_options *mvm_exec_options_new(void);
 /** mvm_exec_options_free - release options; NULL is fine. Since: 0.1 */
 MVM_PUBLIC void mvm_exec_options_free(mvm_exec_options *options);
-/** mvm_exec_options_add_argument - appends one word of the command; the first is the program, looked
- * up in the guest's PATH. 0, MVM_E_ARG or MVM_E_NOMEM, as all setters here. Since: 0.1 */
+/** mvm_exec_options_add_argument - appends one word of the command; the first is the program,
+ * looked up in the guest's PATH. 0, MVM_E_ARG or MVM_E_NOMEM, as all setters here. Since: 0.1 */
 MVM_PUBLIC int mvm_exec_options_add_argument(mvm_exec_options *options, const char *word);
 /** mvm_exec_options_add_env - "NAME=VALUE", over the VM's own environment. Since: 0.1 */
 MVM_PUBLIC int mvm_exec_options_add_env(mvm_exec_options *options, const char *entry);
@@ -52,9 +52,8 @@ MVM_PUBLIC int mvm_exec_options_set_stdio(mvm_exec_options *options, int in, int
  * the end of this process, kills it. Its streams move while mvm_exec_wait() is called.
  *
  * Returns:   0; MVM_E_ARG: no command; MVM_E_STATE: the VM does not run; MVM_E_NET: the agent does
- * not answer; MVM_E_NOMEM; MVM_E_SYS. That the program cannot be started is told by mvm_exec_wait().
- * Ownership: *ret_exec is for mvm_exec_free(), before @vm is released.
- * Since:     0.1
+ * not answer; MVM_E_NOMEM; MVM_E_SYS. That the program cannot be started is told by
+ * mvm_exec_wait(). Ownership: *ret_exec is for mvm_exec_free(), before @vm is released. Since: 0.1
  */
 MVM_PUBLIC int mvm_vm_exec(mvm_vm *vm, const mvm_exec_options *options, mvm_exec **ret_exec,
                            mvm_error **err);
@@ -82,7 +81,8 @@ MVM_PUBLIC const char *mvm_exec_message(const mvm_exec *exec);
 MVM_PUBLIC int mvm_exec_signal(mvm_exec *exec, int signal_number, mvm_error **err);
 /** mvm_exec_resize - tell its terminal the new size. Since: 0.1 */
 MVM_PUBLIC int mvm_exec_resize(mvm_exec *exec, uint16_t rows, uint16_t cols, mvm_error **err);
-/** mvm_exec_free - release the handle; a program that still runs is killed. NULL is fine. Since: 0.1
+/** mvm_exec_free - release the handle; a program that still runs is killed. NULL is fine. Since:
+ * 0.1
  */
 MVM_PUBLIC void mvm_exec_free(mvm_exec *exec);
 
@@ -113,8 +113,7 @@ MVM_PUBLIC int mvm_vm_copy_out(mvm_vm *vm, const char *guest_path, const char *h
 MVM_PUBLIC int mvm_vm_copy_in_tar(mvm_vm *vm, int tar_fd, const char *guest_path, unsigned flags,
                                   mvm_error **err);
 /** mvm_vm_copy_out_tar - write @guest_path as a tar stream to @tar_fd. Since: 0.1 */
-MVM_PUBLIC int mvm_vm_copy_out_tar(mvm_vm *vm, const char *guest_path, int tar_fd,
-                                   mvm_error **err);
+MVM_PUBLIC int mvm_vm_copy_out_tar(mvm_vm *vm, const char *guest_path, int tar_fd, mvm_error **err);
 
 /** Figures of a guest, as it tells them itself. */
 typedef struct mvm_vm_figures {

@@ -130,8 +130,8 @@ MVM_PUBLIC int mvm_options_set_detached(mvm_options *options, int detached);
  *
  * Each connection of a guest program to CID 2 (the host) and @port is joined to a new connection to
  * the socket. Where nobody listens there at that moment, the guest's connect fails at once with
- * ECONNRESET. May be called several times; the order is kept. A path that exists and is no socket is
- * refused by mvm_run().
+ * ECONNRESET. May be called several times; the order is kept. A path that exists and is no socket
+ * is refused by mvm_run().
  *
  * Returns: 0; MVM_E_ARG; MVM_E_EXISTS for a port that was given before; MVM_E_LIMIT above 48 ports;
  *          MVM_E_NOMEM.
@@ -143,7 +143,8 @@ MVM_PUBLIC int mvm_options_add_vsock_port(mvm_options *options, uint32_t port,
 /**
  * mvm_options_add_vsock_listener - a port of the guest that programs on the host reach
  * @port:        as in mvm_options_add_vsock_port()
- * @socket_path: absolute, at most 107 bytes: a socket that is made there (0600), and goes with the VM
+ * @socket_path: absolute, at most 107 bytes: a socket that is made there (0600), and goes with the
+ * VM
  *
  * Each connection to the socket is joined to a connection to @port in the guest; where no program
  * listens on it, the socket's connection is closed. Connections that come before the guest is up
@@ -158,9 +159,10 @@ MVM_PUBLIC int mvm_options_add_vsock_listener(mvm_options *options, uint32_t por
  * mvm_options_set_vsock_uds - one socket for all ports, as Firecracker and cloud-hypervisor have it
  * @path: absolute, at most 96 bytes: a socket that is made there (0600); NULL: none
  *
- * A client writes "CONNECT <port>\n", reads "OK <number>\n", and has a connection to that port of the
- * guest; any other first line, or a port where nobody listens, ends its connection. A guest program
- * that connects to CID 2 and a port without an entry of its own reaches the socket "<path>_<port>".
+ * A client writes "CONNECT <port>\n", reads "OK <number>\n", and has a connection to that port of
+ * the guest; any other first line, or a port where nobody listens, ends its connection. A guest
+ * program that connects to CID 2 and a port without an entry of its own reaches the socket
+ * "<path>_<port>".
  *
  * Returns: 0; MVM_E_ARG; MVM_E_NOMEM.
  * Source:  Firecracker, docs/vsock.md.

@@ -58,8 +58,8 @@ MVM_PUBLIC int mvm_pull(const char *image, const mvm_options *options, char **re
  * folder is there: mvm_vm_wait() then tells at once how.
  *
  * Returns:   0; MVM_E_NOT_FOUND: there is no such VM; MVM_E_TIMEOUT: its runner does not answer
- * within 10 s; MVM_E_FORMAT: its state cannot be read; MVM_E_SYS; MVM_E_NOMEM. Ownership: *ret_vm is
- * for mvm_vm_free(). Since: 0.1
+ * within 10 s; MVM_E_FORMAT: its state cannot be read; MVM_E_SYS; MVM_E_NOMEM. Ownership: *ret_vm
+ * is for mvm_vm_free(). Since: 0.1
  */
 MVM_PUBLIC int mvm_vm_open(const char *name, const mvm_options *options, mvm_vm **ret_vm,
                            mvm_error **err);
@@ -67,9 +67,9 @@ MVM_PUBLIC int mvm_vm_open(const char *name, const mvm_options *options, mvm_vm 
 /** One VM of a list. Valid as long as the list. */
 typedef struct mvm_vm_info {
     uint32_t struct_size;
-    uint32_t running;    /* 1: it runs */
-    int64_t started_s;   /* seconds since 1970 */
-    int64_t ended_s;     /* 0: it has not ended, or was killed */
+    uint32_t running;  /* 1: it runs */
+    int64_t started_s; /* seconds since 1970 */
+    int64_t ended_s;   /* 0: it has not ended, or was killed */
     const char *name;
     const char *image;   /* as it was named */
     const char *digest;  /* of its manifest */

@@ -314,8 +314,8 @@ static void loop_run_idle(struct loop *l)
         l->busy = l->idle_fn && l->idle_fn(l->idle_user);
 }
 
-/* Waits once, up to @timeout_ms, and calls whom it concerns. After loop_stop() nobody is called any more: what is ready
- * is still so in the next run. */
+/* Waits once, up to @timeout_ms, and calls whom it concerns. After loop_stop() nobody is called any
+ * more: what is ready is still so in the next run. */
 static int loop_round(struct loop *l, int timeout_ms, mvm_error **err)
 {
     struct epoll_event ev[LOOP_BATCH];

@@ -27,7 +27,7 @@ static void own_folder(char *out, size_t size)
 }
 
 int program_find(const char *env, const char *name, const char *installed, char **ret,
-                      mvm_error **err)
+                 mvm_error **err)
 {
     mvm_autofree char *beside = NULL;
     mvm_autofree char *there = NULL;

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -58,10 +59,32 @@ ssize_t stream_end_read(const struct stream_end *e, void *data, size_t len)
     return e->socket ? recv(e->fd, data, len, MSG_DONTWAIT) : read(e->fd, data, len);
 }
 
+/* write(2) without SIGPIPE: a pipe has no MSG_NOSIGNAL, and what a library's caller does about
+ * signals is the caller's. Blocked in this thread, the signal becomes pending and is taken out,
+ * unless it was pending before. */
+static ssize_t write_quietly(int fd, const void *data, size_t len)
+{
+    sigset_t broken, before, pending;
+    ssize_t n;
+    int saved;
+
+    (void) sigemptyset(&broken); /* none of these can fail with a valid signal */
+    (void) sigaddset(&broken, SIGPIPE);
+    (void) sigpending(&pending);
+    (void) pthread_sigmask(SIG_BLOCK, &broken, &before);
+    n = write(fd, data, len);
+    saved = errno;
+    if (n < 0 && saved == EPIPE && !sigismember(&pending, SIGPIPE))
+        (void) sigtimedwait(&broken, NULL, &(struct timespec){ .tv_sec = 0 });
+    (void) pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = saved;
+    return n;
+}
+
 ssize_t stream_end_write(const struct stream_end *e, const void *data, size_t len)
 {
     if (e->socket)
         return send(e->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     /* poll(2) promises room for PIPE_BUF bytes, so that a write of no more does not block. */
-    return write(e->fd, data, e->blocking && len > PIPE_BUF ? PIPE_BUF : len);
+    return write_quietly(e->fd, data, e->blocking && len > PIPE_BUF ? PIPE_BUF : len);
 }

@@ -30,8 +30,8 @@ struct stream_end {
 int stream_end_open(int fd, bool write, struct stream_end *ret, mvm_error **err);
 void stream_end_close(struct stream_end *e);
 /* As read(2) and write(2), with errno; EAGAIN where they would block. With a blocking end they come
- * after a poll, and one at a time; a write may take less than it was given. A broken pipe raises no
- * SIGPIPE on a socket only. */
+ * after a poll, and one at a time; a write may take less than it was given. A broken pipe is EPIPE
+ * and no signal, whatever the process does about SIGPIPE. */
 ssize_t stream_end_read(const struct stream_end *e, void *data, size_t len);
 ssize_t stream_end_write(const struct stream_end *e, const void *data, size_t len);
 

@@ -61,12 +61,33 @@ static void pipe_and_socket_do_not_block(void **state)
         assert_int_equal(n, -1);
         assert_int_equal(errno, EAGAIN);
     }
-    /* A broken socket is an errno and no signal. */
-    stream_end_close(&ends[2]);
-    assert_int_equal(stream_end_write(&ends[3], data, 1), -1);
-    assert_int_equal(errno, EPIPE);
     for (int i = 0; i < 4; i++)
         stream_end_close(&ends[i]);
+}
+
+/* With the default action, which would end this process. */
+static void broken_end_is_an_errno_and_no_signal(void **state)
+{
+    struct stream_end ends[4];
+    int pipes[2], sockets[2];
+    sigset_t pending;
+
+    (void) state;
+    assert_ptr_not_equal(signal(SIGPIPE, SIG_DFL), SIG_ERR);
+    assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
+    ends[0] = end_of(pipes[0], false);
+    ends[1] = end_of(pipes[1], true);
+    ends[2] = end_of(sockets[0], false);
+    ends[3] = end_of(sockets[1], true);
+    for (int i = 0; i < 4; i += 2) {
+        stream_end_close(&ends[i]);
+        assert_int_equal(stream_end_write(&ends[i + 1], "x", 1), -1);
+        assert_int_equal(errno, EPIPE);
+        assert_int_equal(sigpending(&pending), 0);
+        assert_false(sigismember(&pending, SIGPIPE));
+        stream_end_close(&ends[i + 1]);
+    }
 }
 
 /* Opening /dev/ptmx anew would give another terminal. */
@@ -110,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(end_leaves_shared_flags_alone),
         cmocka_unit_test(pipe_and_socket_do_not_block),
+        cmocka_unit_test(broken_end_is_an_errno_and_no_signal),
         cmocka_unit_test(terminal_master_stays_the_same_and_takes_small_writes),
         cmocka_unit_test(bad_descriptor_is_refused),
     };

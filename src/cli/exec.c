@@ -21,27 +21,24 @@ static void exec_request_deinit(struct exec_request *q)
 MVM_DEFINE_AUTOVALUE(exec_request, exec_request_deinit)
 
 static const struct option exec_table[] = {
-    { "env", required_argument, NULL, 'e' },
-    { "workdir", required_argument, NULL, 'w' },
-    { "user", required_argument, NULL, 'u' },
-    { "interactive", no_argument, NULL, 'i' },
-    { "tty", no_argument, NULL, 't' },
-    { "data-dir", required_argument, NULL, 'D' },
-    { "help", no_argument, NULL, 'h' },
-    { NULL, 0, NULL, 0 },
+    { "env", required_argument, NULL, 'e' },  { "workdir", required_argument, NULL, 'w' },
+    { "user", required_argument, NULL, 'u' }, { "interactive", no_argument, NULL, 'i' },
+    { "tty", no_argument, NULL, 't' },        { "data-dir", required_argument, NULL, 'D' },
+    { "help", no_argument, NULL, 'h' },       { NULL, 0, NULL, 0 },
 };
 
 static void print_help(void)
 {
-    printf("Usage: microvm exec [OPTIONS] VM COMMAND...\n\n"
-           "Runs another program in a VM that runs. The exit status is the program's; 125 when microvm\n"
-           "itself failed, 126 when the program may not be executed, 127 when it is not there.\n\n"
-           "  -e, --env NAME[=VALUE] a variable; without a value our own\n"
-           "  -w, --workdir DIR      working folder\n"
-           "  -u, --user USER[:GROUP]\n"
-           "  -i, --interactive      pass stdin on\n"
-           "  -t, --tty              give the program a terminal\n"
-           "      --data-dir DIR     images, kernels and VMs live there\n");
+    printf(
+        "Usage: microvm exec [OPTIONS] VM COMMAND...\n\n"
+        "Runs another program in a VM that runs. The exit status is the program's; 125 when microvm\n"
+        "itself failed, 126 when the program may not be executed, 127 when it is not there.\n\n"
+        "  -e, --env NAME[=VALUE] a variable; without a value our own\n"
+        "  -w, --workdir DIR      working folder\n"
+        "  -u, --user USER[:GROUP]\n"
+        "  -i, --interactive      pass stdin on\n"
+        "  -t, --tty              give the program a terminal\n"
+        "      --data-dir DIR     images, kernels and VMs live there\n");
 }
 
 static int add_env(mvm_exec_options *o, const char *text, mvm_error **err)
@@ -145,8 +142,8 @@ static int exec_in(mvm_vm *vm, struct exec_request *q, mvm_error **err)
 
 int cli_exec(int argc, char **argv)
 {
-    mvm_autovalue(exec_request) q = { .options = mvm_exec_options_new(),
-                                      .vm_options = mvm_options_new() };
+    mvm_autovalue(exec_request)
+        q = { .options = mvm_exec_options_new(), .vm_options = mvm_options_new() };
     mvm_autoerror mvm_error *err = NULL;
     mvm_vm *vm = NULL;
     int c, r;

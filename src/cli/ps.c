@@ -108,12 +108,11 @@ static int ps(const struct ps_request *q)
 
 int cli_ps(int argc, char **argv)
 {
-    static const struct option table[] = { { "all", no_argument, NULL, 'a' },
-                                           { "quiet", no_argument, NULL, 'q' },
-                                           { "json", no_argument, NULL, 'j' },
-                                           { "data-dir", required_argument, NULL, 'D' },
-                                           { "help", no_argument, NULL, 'h' },
-                                           { NULL, 0, NULL, 0 } };
+    static const struct option table[] = {
+        { "all", no_argument, NULL, 'a' },  { "quiet", no_argument, NULL, 'q' },
+        { "json", no_argument, NULL, 'j' }, { "data-dir", required_argument, NULL, 'D' },
+        { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 }
+    };
     struct ps_request q = { .all = false };
     int c;
 

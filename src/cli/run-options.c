@@ -256,8 +256,9 @@ int run_options_take(int argc, char **argv, struct run_request *q)
             return err ? cli_fail(err) : cli_usage_error("run: out of memory");
     }
     if (q->detached && (q->interactive || q->tty))
-        return cli_usage_error("run: -d leaves the program without a terminal and stdin: not with %s",
-                               q->interactive ? "-i" : "-t");
+        return cli_usage_error(
+            "run: -d leaves the program without a terminal and stdin: not with %s",
+            q->interactive ? "-i" : "-t");
     if (optind == argc)
         return cli_usage_error("run: an image is wanted; 'microvm run --help' tells");
     for (int i = optind + 1; i < argc; i++)

@@ -45,8 +45,7 @@ static int print_json(const char *name, const mvm_vm_figures *f, mvm_error **err
 
     (void) json_object_set_new(j, "name", json_string(name));
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
-        (void) json_object_set_new(j, numbers[i].key,
-                                   json_integer((json_int_t) numbers[i].value));
+        (void) json_object_set_new(j, numbers[i].key, json_integer((json_int_t) numbers[i].value));
     text = json_dumps(j, JSON_COMPACT);
     if (!text)
         return mvm_fail_nomem(err);

@@ -32,7 +32,8 @@ static int take_options(const struct vm_verb *v, int argc, char **argv, mvm_opti
             return 1 + cli_option_error(v->name, c, v->table, argv);
         if (c == VM_VERB_DATA_DIR) {
             if (mvm_options_set_data_dir(options, optarg) < 0)
-                return 1 + cli_usage_error("%s: --data-dir '%s': a path is wanted", v->name, optarg);
+                return 1 +
+                       cli_usage_error("%s: --data-dir '%s': a path is wanted", v->name, optarg);
         } else if (v->take(c, optarg, user, &err) < 0) {
             return 1 + cli_fail(err);
         }

@@ -7,9 +7,11 @@
 #include "cli/cli.h"
 
 /* Stands at the end of each table. */
-#define VM_VERB_OPTIONS                                                              \
-    { "data-dir", required_argument, NULL, VM_VERB_DATA_DIR },                       \
-        { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 }
+#define VM_VERB_OPTIONS                                                                            \
+    { "data-dir", required_argument, NULL, VM_VERB_DATA_DIR }, { "help", no_argument, NULL, 'h' }, \
+    {                                                                                              \
+        NULL, 0, NULL, 0                                                                           \
+    }
 #define VM_VERB_DATA_DIR 255
 
 struct vm_verb {

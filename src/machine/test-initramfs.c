@@ -122,7 +122,8 @@ static void build_names_a_file_that_is_missing(void **state)
     int fd = -EBADF;
 
     (void) state;
-    assert_int_equal(initramfs_build("/nowhere/init", NULL, NULL, 0, -1, &fd, &err), MVM_E_NOT_FOUND);
+    assert_int_equal(initramfs_build("/nowhere/init", NULL, NULL, 0, -1, &fd, &err),
+                     MVM_E_NOT_FOUND);
     assert_non_null(strstr(mvm_error_message(err), "/nowhere/init"));
     assert_int_equal(fd, -EBADF);
 }

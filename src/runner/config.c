@@ -36,9 +36,8 @@ static int check_utf8(const char *what, const char *text, mvm_error **err)
 
 static int check_paths(const struct runner_config *c, mvm_error **err)
 {
-    const char *const paths[] = { c->root_path,  c->console_log_path, c->vm_dir,
-                                  c->cache_dir,  c->kernel_path,      c->modules_path,
-                                  c->init_path,  c->vsock_uds };
+    const char *const paths[] = { c->root_path,   c->console_log_path, c->vm_dir,    c->cache_dir,
+                                  c->kernel_path, c->modules_path,     c->init_path, c->vsock_uds };
     int r = 0;
 
     for (size_t i = 0; i < c->vsock_ports.n && r == 0; i++)

@@ -21,9 +21,9 @@ struct listener {
 /* Closes it, and removes the socket if what is at the path still is that one. */
 void listener_deinit(struct listener *l);
 MVM_DEFINE_AUTOVALUE(listener, listener_deinit)
-/* Listens at @path (0600; at most 107 bytes) for @type, SOCK_STREAM or SOCK_SEQPACKET. A socket that
- * is there and that nobody listens on was left by a VM that was killed, and is replaced; one that
- * answers is MVM_E_BUSY. */
+/* Listens at @path (0600; at most 107 bytes) for @type, SOCK_STREAM or SOCK_SEQPACKET. A socket
+ * that is there and that nobody listens on was left by a VM that was killed, and is replaced; one
+ * that answers is MVM_E_BUSY. */
 int listener_open(const char *path, int type, struct listener *ret, mvm_error **err);
 
 #endif

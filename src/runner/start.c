@@ -95,8 +95,7 @@ static void start_files_deinit(struct start_files *f)
 MVM_DEFINE_AUTOVALUE(start_files, start_files_deinit)
 
 static int launch(const struct runner_config *config, enum machine_accel accel,
-                  const struct start_files *files, int vsock_fd, struct child *ret,
-                  mvm_error **err)
+                  const struct start_files *files, int vsock_fd, struct child *ret, mvm_error **err)
 {
     const struct machine_spec spec = {
         .name = config->name,
@@ -151,7 +150,8 @@ int start_machine(const struct runner_config *config, int dir_fd, const struct l
     r = launch(config, accel, &files, s.vsock.machine_fd, &s.machine, err);
     if (r < 0)
         return mvm_context(err, r, "start the machine");
-    (void) close(steal_fd(&s.vsock.machine_fd)); /* so that the device's end tells of the machine's */
+    (void) close(
+        steal_fd(&s.vsock.machine_fd)); /* so that the device's end tells of the machine's */
     *ret = s;
     s = (struct started) STARTED_NONE;
     return 0;

@@ -15,15 +15,15 @@ struct started {
     struct child machine;
     int console_fd; /* owned: what the guest's serial console says */
 };
-#define STARTED_NONE                                                                  \
-    {                                                                                 \
+#define STARTED_NONE                                                            \
+    {                                                                           \
         .vsock = VSOCK_DEVICE_NONE, .machine = CHILD_NONE, .console_fd = -EBADF \
     }
 void started_deinit(struct started *s);
 MVM_DEFINE_AUTOVALUE(started, started_deinit)
 
-/* @dir_fd: the VM's folder. @notice receives one line for people where the VM does not run as the caller may expect (software
- * emulation). */
+/* @dir_fd: the VM's folder. @notice receives one line for people where the VM does not run as the
+ * caller may expect (software emulation). */
 int start_machine(const struct runner_config *config, int dir_fd, const struct log *log,
                   struct strbuf *notice, struct started *ret, mvm_error **err);
 

@@ -150,10 +150,9 @@ static int start_program(struct supervisor *s, mvm_error **err)
     const struct agent_start start = { .tty = s->config->tty,
                                        .rows = (uint16_t) s->config->rows,
                                        .cols = (uint16_t) s->config->cols };
-    struct exec_client_spec spec = { .start = &start,
-                                     .fds = { -EBADF, -EBADF, -EBADF },
-                                     .handler = &handler,
-                                     .user = s };
+    struct exec_client_spec spec = {
+        .start = &start, .fds = { -EBADF, -EBADF, -EBADF }, .handler = &handler, .user = s
+    };
 
     if (s->config->detached) {
         int r = open_output_log(s, spec.fds, err);
@@ -178,18 +177,18 @@ int supervise_connect_guest(struct supervisor *s, mvm_error **err)
     r = console_new(s->loop, steal_fd(&started->console_fd), s->config->console_log_path, s->log,
                     &s->console, err);
     if (r == 0)
-        r = loop_add_fd(s->loop, started->machine.pidfd, EPOLLIN, on_machine, s,
-                        &s->machine_source, err);
+        r = loop_add_fd(s->loop, started->machine.pidfd, EPOLLIN, on_machine, s, &s->machine_source,
+                        err);
     if (r == 0)
-        r = loop_add_fd(s->loop, started->vsock.child.pidfd, EPOLLIN, on_vsock, s,
-                        &s->vsock_source, err);
+        r = loop_add_fd(s->loop, started->vsock.child.pidfd, EPOLLIN, on_vsock, s, &s->vsock_source,
+                        err);
     if (r == 0)
-        r = loop_add_timer(s->loop, SUPERVISE_BOOT_MS, supervise_on_limit_timer, s,
-                           &s->limit_timer, err);
+        r = loop_add_timer(s->loop, SUPERVISE_BOOT_MS, supervise_on_limit_timer, s, &s->limit_timer,
+                           err);
     if (r == 0)
         r = loop_add_timer(s->loop, -1, supervise_on_stop_timer, s, &s->stop_timer, err);
     if (r == 0)
-        r = agent_client_new(s->loop, steal_fd(&started->vsock.agent_fd),
-                             supervise_on_agent_closed, s, &s->agent, err);
+        r = agent_client_new(s->loop, steal_fd(&started->vsock.agent_fd), supervise_on_agent_closed,
+                             s, &s->agent, err);
     return r < 0 ? r : start_program(s, err);
 }

@@ -64,10 +64,9 @@ static void machine_ended_early(struct supervisor *s)
         supervise_finish(s, CONTROL_FAILED, MVM_E_CHILD, "the machine was ended by signal %d",
                          s->machine_status.code);
     else
-        supervise_finish(s, CONTROL_FAILED, MVM_E_GUEST,
-                         "the guest stopped before the program %s%s%s",
-                         s->running ? "ended" : "was started",
-                         line[0] ? "; last on its console: " : "", line);
+        supervise_finish(
+            s, CONTROL_FAILED, MVM_E_GUEST, "the guest stopped before the program %s%s%s",
+            s->running ? "ended" : "was started", line[0] ? "; last on its console: " : "", line);
 }
 
 void supervise_on_machine(struct supervisor *s)
@@ -109,14 +108,14 @@ static void end_unheeded(struct supervisor *s)
 
 static void watch_output(struct supervisor *s)
 {
-    s->written = exec_client_written(s->program);
+    s->written = exec_client_delivered(s->program);
     loop_set_timer(s->stop_timer, SUPERVISE_STALL_MS);
 }
 
 void supervise_on_stop_timer(void *user)
 {
     struct supervisor *s = user;
-    uint64_t written = exec_client_written(s->program);
+    uint64_t written = exec_client_delivered(s->program);
 
     if (s->stopping)
         end_unheeded(s);
@@ -177,9 +176,8 @@ void supervise_on_program(void *user, int r, uint32_t status, uint32_t signal_nu
     (void) signal_number; /* the status has it */
     log_info(s->log, "step", "program ended");
     if (r == 0)
-        supervise_finish(s, CONTROL_ENDED,
-                         s->timed_out ? SUPERVISE_STATUS_TIMEOUT : (int) status, "%s",
-                         s->timed_out ? "the time limit was reached" : "");
+        supervise_finish(s, CONTROL_ENDED, s->timed_out ? SUPERVISE_STATUS_TIMEOUT : (int) status,
+                         "%s", s->timed_out ? "the time limit was reached" : "");
     else if (r == MVM_E_NOT_FOUND || r == MVM_E_CHILD)
         supervise_finish(s, CONTROL_ENDED, r == MVM_E_NOT_FOUND ? 127 : 126, "%s",
                          mvm_error_message(err));

@@ -24,7 +24,8 @@
 #define SUPERVISE_STATUS_TIMEOUT 124
 
 /* Runs the VM to its end and tells the control sockets how it went (CONTROL_ENDED or
- * CONTROL_FAILED). True when the VM's folder is to be removed, and nobody else is there to do so. */
+ * CONTROL_FAILED). True when the VM's folder is to be removed, and nobody else is there to do so.
+ */
 bool supervise(const struct runner_config *config, const struct log *log);
 
 #endif

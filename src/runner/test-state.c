@@ -72,7 +72,8 @@ static void read_refuses_what_is_no_state(void **state)
     assert_refused(sb, "{}");
     assert_refused(sb, "{\"id\":\"short\"}");
     assert_refused(sb, "{\"id\":\"0123456789abcdef0123456789abcdef\",\"name\":1}");
-    assert_refused(sb, "{\"id\":\"0123456789abcdef0123456789abcdef\",\"name\":\"a\",\"status\":256}");
+    assert_refused(sb,
+                   "{\"id\":\"0123456789abcdef0123456789abcdef\",\"name\":\"a\",\"status\":256}");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, sandbox_setup, sandbox_teardown)

@@ -93,8 +93,7 @@ static void check_host_refuses_what_is_no_socket(void **state)
     assert_added(&v, 3, file, 0, "");
     assert_int_equal(vsock_map_check_host(&v, NULL, &err), MVM_E_ARG);
     assert_non_null(strstr(mvm_error_message(err), "vsock port 3"));
-    assert_int_equal(vsock_map_check_host(&(struct vsock_map){ .n = 0 }, file, NULL),
-                     MVM_E_ARG);
+    assert_int_equal(vsock_map_check_host(&(struct vsock_map){ .n = 0 }, file, NULL), MVM_E_ARG);
 }
 
 static void listener_is_private_and_goes_with_its_owner(void **state)

@@ -24,7 +24,7 @@ static int check_path(const char *path, size_t max, mvm_error **err)
 }
 
 int vsock_map_add(struct vsock_map *v, uint32_t port, const char *socket_path, bool listen,
-                    mvm_error **err)
+                  mvm_error **err)
 {
     char *copy;
     int r;

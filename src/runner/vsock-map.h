@@ -36,7 +36,7 @@ MVM_DEFINE_AUTOVALUE(vsock_map, vsock_map_deinit)
 /* Appends. MVM_E_ARG: port 0, the wildcard 0xFFFFFFFF, the agent's own, a path that is relative or
  * too long; MVM_E_EXISTS: a port twice (libkrun, too, has one entry a port); MVM_E_LIMIT. */
 int vsock_map_add(struct vsock_map *v, uint32_t port, const char *socket_path, bool listen,
-                    mvm_error **err);
+                  mvm_error **err);
 /* What is wrong with the path of a hybrid socket. */
 int vsock_uds_check(const char *path, mvm_error **err);
 

@@ -43,9 +43,7 @@ MVM_DEFINE_AUTOVALUE(plan, plan_deinit)
 static int plan_add(struct plan *p, enum vsock_serve_kind kind, uint32_t port, int fd,
                     const char *path, mvm_error **err)
 {
-    struct vsock_serve serve = {
-        .kind = kind, .port = port, .fd = -EBADF, .path = (char *) path
-    };
+    struct vsock_serve serve = { .kind = kind, .port = port, .fd = -EBADF, .path = (char *) path };
 
     if (fd >= 0) {
         serve.fd = VSOCK_FD_MIN + (int) p->n_fds;
@@ -71,10 +69,9 @@ static int add_callers_ports(struct vsock_device *d, const struct runner_config 
 {
     for (size_t i = 0; i < config->vsock_ports.n; i++) {
         const struct vsock_port *port = &config->vsock_ports.items[i];
-        int r = port->listen ? add_listener(d, p, VSOCK_SERVE_LISTEN, port->port,
-                                            port->socket_path, err)
-                             : plan_add(p, VSOCK_SERVE_CONNECT, port->port, -EBADF,
-                                        port->socket_path, err);
+        int r = port->listen
+                    ? add_listener(d, p, VSOCK_SERVE_LISTEN, port->port, port->socket_path, err)
+                    : plan_add(p, VSOCK_SERVE_CONNECT, port->port, -EBADF, port->socket_path, err);
 
         if (r < 0)
             return mvm_context(err, r, "vsock port %u", port->port);

@@ -14,8 +14,8 @@ struct vsock_device {
     struct listener *listeners; /* owned */
     size_t n;
 };
-#define VSOCK_DEVICE_NONE                                                   \
-    {                                                                       \
+#define VSOCK_DEVICE_NONE                                             \
+    {                                                                 \
         .child = CHILD_NONE, .machine_fd = -EBADF, .agent_fd = -EBADF \
     }
 /* Ends the process, and removes the sockets. */

@@ -57,9 +57,9 @@ static int take_result(mvm_vm *vm, mvm_error **err)
     vm->status = state.status;
     vm->failure = state.status < 0 ? MVM_E_CHILD : 0;
     vm->started = state.status >= 0;
-    vm->message = state.message          ? steal_ptr(&state.message)
-                  : state.ended_s == 0   ? strdup("it was killed")
-                                         : NULL;
+    vm->message = state.message        ? steal_ptr(&state.message)
+                  : state.ended_s == 0 ? strdup("it was killed")
+                                       : NULL;
     return 0;
 }
 

@@ -94,7 +94,8 @@ static int list_folder(mvm_vm_list *list, const char *vms_path, mvm_error **err)
 
 static int by_start(const void *a, const void *b)
 {
-    const mvm_vm_info *x = &((const struct entry *) a)->info, *y = &((const struct entry *) b)->info;
+    const mvm_vm_info *x = &((const struct entry *) a)->info,
+                      *y = &((const struct entry *) b)->info;
 
     if (x->started_s != y->started_s)
         return x->started_s < y->started_s ? 1 : -1;

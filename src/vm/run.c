@@ -170,8 +170,7 @@ static int run_vm(struct run *run, mvm_vm *vm, mvm_error **err)
         return r;
     log_info(&run->log, "step", "checked");
     /* A VM that nobody named is one that nobody will ask for again, unless it outlives us. */
-    r = vmdir_take(run->dirs.vms, o->name, o->remove || (!o->name && !o->detached), &vm->dir,
-                   err);
+    r = vmdir_take(run->dirs.vms, o->name, o->remove || (!o->name && !o->detached), &vm->dir, err);
     if (r < 0)
         return r;
     vmdir_sweep(vm->dir.vms_fd, &run->log);

@@ -65,8 +65,8 @@ static int lock_folder(int vms_fd, const char *name, int dir_fd, bool create, in
 /* Removes what an earlier VM of that name left, but for the lock that we hold. */
 static int empty_folder(int dir_fd, mvm_error **err)
 {
-    static const char *const names[] = { VM_STATE_FILE, "console.log", "vm.log", "output.log",
-                                         CONTROL_SOCKET, CONTROL_AGENT_SOCKET };
+    static const char *const names[] = { VM_STATE_FILE, "console.log",  "vm.log",
+                                         "output.log",  CONTROL_SOCKET, CONTROL_AGENT_SOCKET };
     int r = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(names) && r == 0; i++)

@@ -41,8 +41,8 @@ MVM_DEFINE_AUTOVALUE(vmdir, vmdir_deinit)
  * when a VM of that name runs. What an earlier VM of that name left is removed. */
 int vmdir_take(const char *vms_path, const char *name, bool remove, struct vmdir *ret,
                mvm_error **err);
-/* The folder of a VM that exists, without its lock. MVM_E_NOT_FOUND. @ret->id and ->remove are those
- * of its state; MVM_E_NOT_FOUND, too, while it has none yet. */
+/* The folder of a VM that exists, without its lock. MVM_E_NOT_FOUND. @ret->id and ->remove are
+ * those of its state; MVM_E_NOT_FOUND, too, while it has none yet. */
 int vmdir_open(const char *vms_path, const char *name, struct vmdir *ret, mvm_error **err);
 /* True while anybody holds the lock. */
 bool vmdir_is_running(const struct vmdir *d);

@@ -5,12 +5,12 @@
  *   connect PORT         joins stdin and stdout to a connection to the host's PORT
  *   listen PORT          the same for the first connection that the guest gets on PORT
  *   echo PORT            serves connections on PORT, each byte back to where it came from
- *   many PORT N          holds N connections to the host's PORT at once; each gets its number echoed
- *   rate PORT N          N connections after one another; prints microseconds for each
- *   ping PORT N          N bytes to and fro over one connection; prints microseconds for each
- *   spawn N PROGRAM      starts PROGRAM N times; prints microseconds for each
- *   errno PORT           prints the errno with which connecting to the host's PORT fails, or 0
- *   cid CID PORT         the same for another CID
+ *   many PORT N          holds N connections to the host's PORT at once; each gets its number
+ * echoed rate PORT N          N connections after one another; prints microseconds for each ping
+ * PORT N          N bytes to and fro over one connection; prints microseconds for each spawn N
+ * PROGRAM      starts PROGRAM N times; prints microseconds for each errno PORT           prints the
+ * errno with which connecting to the host's PORT fails, or 0 cid CID PORT         the same for
+ * another CID
  */
 #include <errno.h>
 #include <poll.h>
