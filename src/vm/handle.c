@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "runner/control.h"
+#include "vm/agent.h"
 
 #include <limits.h>
 #include <poll.h>
@@ -250,6 +251,7 @@ void mvm_vm_free(mvm_vm *vm)
         if (vm->control_fd >= 0)
             vm_end(vm);
     }
+    vm_agent_free(vm);
     child_deinit(&vm->runner);
     vmdir_deinit(&vm->dir);
     free(vm->message);

@@ -3,6 +3,7 @@
 #ifndef VM_HANDLE_H
 #define VM_HANDLE_H
 
+#include "agent/client.h"
 #include "base/child.h"
 #include "runner/config.h"
 #include "vm/options-internal.h"
@@ -22,6 +23,10 @@ struct mvm_vm {
     int status;    /* of the program, once ended; negative: none */
     char *message; /* owned: why it ended, or why there is no status; NULL: nothing to say */
     int failure;   /* negative mvm_error_code when there is no status */
+    struct loop *agent_loop;    /* owned; NULL until needed */
+    struct agent_client *agent; /* owned; NULL until needed */
+    bool agent_broken;          /* the connection has ended */
+    unsigned n_execs;           /* programs whose handles are not freed yet */
     mvm_log_fn *log_fn;
     void *log_user;
 };
