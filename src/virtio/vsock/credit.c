@@ -2,6 +2,17 @@
 /* Credit of a connection (virtio 1.2, 5.10.6.3). All counters wrap at 2^32. */
 #include "virtio/vsock/device-internal.h"
 
+/* At a half of what the guest may have under way, so that it need not wait for our word. That is no
+ * more than its own window: Linux caps what it sends by that in newer kernels, so that ours alone
+ * would have it wait for ever. */
+static void credit_tell(struct conn *c)
+{
+    const uint32_t most = c->window < c->peer_window ? c->window : c->peer_window;
+
+    if (c->hashed && c->passed != c->passed_told && c->passed - c->passed_told >= most / 2)
+        conn_owe(c, OWE_CREDIT);
+}
+
 /* The guest's count moves forward, up to what we sent. A count that lies behind the last one comes
  * from a packet that another of the guest's CPUs overtook, and says nothing new. */
 bool credit_update(struct conn *c, const struct vsock_packet *p)
@@ -16,6 +27,7 @@ bool credit_update(struct conn *c, const struct vsock_packet *p)
     if (moved > 0 || p->buf_alloc != c->peer_window)
         c->asked = false;
     c->peer_window = p->buf_alloc;
+    credit_tell(c);
     return true;
 }
 
@@ -34,10 +46,8 @@ bool credit_received(struct conn *c, uint32_t len)
     return true;
 }
 
-/* At a half of the window: the guest still has as much, so that it need not wait for our word. */
 void credit_passed(struct conn *c, uint32_t len)
 {
     c->passed += len;
-    if (c->passed - c->passed_told >= c->window / 2 && c->hashed)
-        conn_owe(c, OWE_CREDIT);
+    credit_tell(c);
 }

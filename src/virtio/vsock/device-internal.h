@@ -145,7 +145,8 @@ bool credit_update(struct conn *c, const struct vsock_packet *p);
 uint32_t credit_left(const struct conn *c);
 /* @len bytes came; false: more than the window. */
 bool credit_received(struct conn *c, uint32_t len);
-/* @len bytes went on to the host: owes the guest a word when it is worth one. */
+/* @len bytes went on to the host. This and credit_update() owe the guest a word when it is worth
+ * one. */
 void credit_passed(struct conn *c, uint32_t len);
 
 /* held.c: bytes that the host's socket did not take. MVM_E_NOMEM. */
