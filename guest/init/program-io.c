@@ -63,6 +63,7 @@ static int open_terminal(struct program_io *io, const struct program_spec *spec,
 
 int program_io_open(struct program_io *io, const struct program_spec *spec, mvm_error **err)
 {
+    io->ours.reads_stdin = spec->stdin_open;
     return spec->tty ? open_terminal(io, spec, err) : open_pipes(io, spec, err);
 }
 

@@ -14,7 +14,7 @@
  */
 #include "root.h"
 
-#include "guest-files.h"
+#include "guest/init/guest-files.h"
 #include "kmsg.h"
 #include "uevent.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "guest-files.h"
+#include "guest/init/guest-files.h"
 
 #include "base/test-sandbox.h"
 

@@ -28,7 +28,7 @@ int guest_files_build(const mvm_options *options, int *ret_fd, mvm_error **err)
     const struct initramfs_file files[] = {
         { .path = GUEST_FILES_DIR, .mode = S_IFDIR | 0755 },
         { .path = GUEST_FILES_DIR "/etc", .mode = S_IFDIR | 0755 },
-        { .path = GUEST_FILES_DIR "/" GUEST_CONFIG_PATH,
+        { .path = GUEST_FILES_DIR GUEST_CONFIG_PATH,
           .mode = S_IFREG | 0644,
           .data = text.data,
           .len = text.len },

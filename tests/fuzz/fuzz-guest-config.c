@@ -6,7 +6,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct guest_config c;
+    mvm_autovalue(guest_config) c = { .mounts = NULL };
 
     (void) guest_config_decode((const char *) data, size, &c, NULL);
     return 0;
