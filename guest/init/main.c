@@ -22,6 +22,7 @@
 #include "guest/init/vsock.h"
 
 #include "agent/boot-config.h"
+#include "agent/guest-config.h"
 #include "agent/krun-config.h"
 #include "base/io.h"
 
