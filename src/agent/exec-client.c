@@ -84,6 +84,14 @@ int exec_client_resize(struct exec_client *e, uint16_t rows, uint16_t cols, mvm_
     return exec_send(e, &m, err);
 }
 
+bool exec_client_has_exited(const struct exec_client *e, uint32_t *ret_status)
+{
+    if (e->call || e->r < 0 || e->state != EXEC_EXITED)
+        return false;
+    *ret_status = e->status;
+    return true;
+}
+
 uint64_t exec_client_received(const struct exec_client *e)
 {
     return e->outputs[0].received + e->outputs[1].received;

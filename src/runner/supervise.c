@@ -54,9 +54,14 @@ void supervise_tell(struct supervisor *s, const struct control_message *m)
         log_warning(s->log, "runner", "%s", mvm_error_message(err));
 }
 
-static void machine_ended_early(struct supervisor *s)
+/* Neither the agent nor the machine is there any more. */
+static void guest_is_gone(struct supervisor *s)
 {
+    uint32_t status;
     char line[512];
+
+    if (exec_client_has_exited(s->program, &status))
+        return; /* it did all that it had to; a slow reader still gets the rest of the output */
 
     console_drain(s->console);
     console_last_line(s->config->console_log_path, line, sizeof(line));
@@ -76,18 +81,19 @@ void supervise_on_machine(struct supervisor *s)
     s->machine_gone = true;
     /* What it sent last is still on its way through the device's process. */
     if (s->agent_gone)
-        machine_ended_early(s);
+        guest_is_gone(s);
 }
 
 void supervise_on_agent_closed(void *user, const mvm_error *err)
 {
     struct supervisor *s = user;
+    uint32_t status;
 
     log_info(s->log, "runner", "the guest's agent is gone: %s", mvm_error_message(err));
     s->agent_gone = true;
     if (s->machine_gone)
-        machine_ended_early(s);
-    else /* a guest that closes it is about to end; one that goes on without is of no use */
+        guest_is_gone(s);
+    else if (!exec_client_has_exited(s->program, &status)) /* a guest that closes it is about to end; one that goes on without is of no use */
         loop_set_timer(s->limit_timer, SUPERVISE_GRACE_MS);
 }
 
@@ -102,7 +108,10 @@ static void send_signal(struct supervisor *s, int number)
 /* The program had its time and does not end. */
 static void end_unheeded(struct supervisor *s)
 {
-    supervise_finish(s, CONTROL_ENDED, s->timed_out ? SUPERVISE_STATUS_TIMEOUT : 128 + SIGKILL,
+    uint32_t status = 128 + SIGKILL;
+
+    (void) exec_client_has_exited(s->program, &status); /* or its output is what does not end */
+    supervise_finish(s, CONTROL_ENDED, s->timed_out ? SUPERVISE_STATUS_TIMEOUT : (int) status,
                      "%s", s->timed_out ? "the time limit was reached" : "");
 }
 
@@ -116,11 +125,13 @@ void supervise_on_stop_timer(void *user)
 {
     struct supervisor *s = user;
     uint64_t written = exec_client_delivered(s->program);
+    uint32_t status = 128 + (uint32_t) s->told_to_end;
 
+    (void) exec_client_has_exited(s->program, &status); /* else the signal is all that is known */
     if (s->stopping)
         end_unheeded(s);
     else if (written == s->written && written < exec_client_received(s->program))
-        supervise_finish(s, CONTROL_ENDED, 128 + s->told_to_end, "%s", "");
+        supervise_finish(s, CONTROL_ENDED, (int) status, "%s", "");
     else
         watch_output(s);
 }
@@ -189,6 +200,7 @@ static void on_signal_wish(struct supervisor *s, int number)
 {
     bool ends = number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT ||
                 number == SIGKILL;
+    uint32_t status;
 
     if (number < 1 || number > 64)
         return;
@@ -196,7 +208,7 @@ static void on_signal_wish(struct supervisor *s, int number)
         s->told_to_end = number;
         watch_output(s);
     }
-    if (s->running)
+    if (s->running && !exec_client_has_exited(s->program, &status))
         send_signal(s, number);
     else if (ends)
         supervise_finish(s, CONTROL_ENDED, 128 + number, "%s", "");

@@ -228,7 +228,8 @@ size_t iov_read(const struct iovec *iov, unsigned n, void *data, size_t len)
     for (unsigned i = 0; i < n && done < len; i++) {
         size_t part = iov[i].iov_len < len - done ? iov[i].iov_len : len - done;
 
-        memcpy((uint8_t *) data + done, iov[i].iov_base, part);
+        if (part > 0) /* the address of an empty buffer may be none */
+            memcpy((uint8_t *) data + done, iov[i].iov_base, part);
         done += part;
     }
     return done;
@@ -241,7 +242,8 @@ size_t iov_write(const struct iovec *iov, unsigned n, const void *data, size_t l
     for (unsigned i = 0; i < n && done < len; i++) {
         size_t part = iov[i].iov_len < len - done ? iov[i].iov_len : len - done;
 
-        memcpy(iov[i].iov_base, (const uint8_t *) data + done, part);
+        if (part > 0)
+            memcpy(iov[i].iov_base, (const uint8_t *) data + done, part);
         done += part;
     }
     return done;

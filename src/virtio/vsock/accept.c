@@ -18,10 +18,8 @@
 
 static bool may_accept(const struct vsock_device *v, const struct vsock_serve *s)
 {
-    const unsigned reserve = s->kind == VSOCK_SERVE_AGENT ? VSOCK_AGENT_RESERVE : 0;
-
     return v->up && !v->accept_failed && v->n_resets < VSOCK_RESETS_PAUSE &&
-           v->n_conns < VSOCK_CONNECTIONS_MAX + reserve &&
+           conn_has_place(v, s->kind == VSOCK_SERVE_AGENT) &&
            (s->kind != VSOCK_SERVE_HYBRID || v->n_lines < VSOCK_LINES_MAX);
 }
 
@@ -58,6 +56,7 @@ static void take_client(struct listener *l, int fd)
         return;
     }
     c->is_agent = s->kind == VSOCK_SERVE_AGENT;
+    l->device->n_agents += c->is_agent;
     c->is_hybrid = hybrid;
     if (hybrid)
         conn_set_deadline(c, VSOCK_LINE_MS);

@@ -62,9 +62,17 @@ void conn_free(struct conn *c)
     if (c->next)
         c->next->previous = c->previous;
     v->n_conns--;
+    v->n_agents -= c->is_agent;
     v->n_lines -= c->state == CONN_LINE;
     v->promised -= c->window;
     free(c);
+}
+
+bool conn_has_place(const struct vsock_device *v, bool agent)
+{
+    const unsigned apart = v->n_agents < VSOCK_AGENT_RESERVE ? v->n_agents : VSOCK_AGENT_RESERVE;
+
+    return v->n_conns - apart < VSOCK_CONNECTIONS_MAX || (agent && apart < VSOCK_AGENT_RESERVE);
 }
 
 void conn_set_address(struct conn *c, uint32_t guest_port, uint32_t host_port)

@@ -63,6 +63,7 @@ struct conn {
 
     uint8_t owes;
     bool readable;      /* the socket may have data, or its end */
+    bool host_hup;      /* its peer is gone, or both halves are shut; there may be data left */
     bool host_end;      /* it gave its end */
     bool host_deaf;     /* it takes no more */
     uint8_t shut_guest; /* halves that the guest shut */
@@ -109,7 +110,7 @@ struct vsock_device {
     struct conn *conns; /* owned list */
     struct conn *buckets[VSOCK_BUCKETS];
     struct conn *ready_first, *ready_last;
-    unsigned n_conns, n_lines, n_timed;
+    unsigned n_conns, n_agents, n_lines, n_timed;
     uint64_t promised, held;
     uint32_t next_host_port;
 
@@ -131,6 +132,8 @@ struct conn *conn_find(const struct vsock_device *v, uint32_t guest_port, uint32
 uint32_t conn_free_port(struct vsock_device *v, uint32_t guest_port);
 void conn_set_state(struct conn *c, enum conn_state state);
 void conn_set_deadline(struct conn *c, int ms); /* 0: none */
+/* Whether there may be one more; agents have places of their own. */
+bool conn_has_place(const struct vsock_device *v, bool agent);
 /* Puts it at the end of those that have something for the guest. */
 void conn_ready(struct conn *c);
 void conn_unready(struct conn *c);

@@ -75,8 +75,10 @@ static void host_event(void *user, uint32_t events)
             conn_ready(c);
     }
     if (events & EPOLLHUP)
+        c->host_hup = true;
+    if (c->host_hup && c->host_end)
         host_is_deaf(c);
-    else if (events & EPOLLOUT)
+    else if (events & (EPOLLOUT | EPOLLHUP))
         host_writable(c);
 }
 
@@ -255,7 +257,7 @@ struct conn *host_connect(struct vsock_device *v, uint32_t guest_port, uint32_t 
     const char *why = NULL;
     int fd = -EBADF;
 
-    if (v->n_conns >= VSOCK_CONNECTIONS_MAX) {
+    if (!conn_has_place(v, false)) {
         refuse(v, "limit", guest_port, host_port, "%u connections at once are the most",
                VSOCK_CONNECTIONS_MAX);
         return NULL;

@@ -146,12 +146,14 @@ static void batch_use(struct vsock_device *v, struct conn *c, const struct batch
     }
 }
 
-/* No more data comes from the host: its half is shut. Both are where it does not read either. */
+/* No more data comes from the host: its half is shut. Both are where nobody is there to read. */
 static void host_ended(struct conn *c)
 {
     c->host_end = true;
     c->readable = false;
     conn_owe(c, OWE_SHUTDOWN);
+    if (c->host_hup)
+        host_is_deaf(c);
 }
 
 static enum turn send_data(struct vsock_device *v, struct conn *c)
