@@ -25,10 +25,10 @@ struct conn {
     struct loop_source *kick; /* runs conn_service() at the end of the turn */
     struct ttrpc_parser parser;
     struct strbuf out;
-    size_t sent;          /* bytes of @out that are gone */
-    struct call *calls;   /* owned list */
+    size_t sent;        /* bytes of @out that are gone */
+    struct call *calls; /* owned list */
     unsigned n_calls;
-    uint32_t last_id;     /* the newest stream */
+    uint32_t last_id; /* the newest stream */
 };
 
 /* Takes @fd over, on failure too. */

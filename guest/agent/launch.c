@@ -20,8 +20,7 @@ static int build_env(const struct agent_image *image, const struct agent_start *
     return environment_build(&list, &defaults, ret, err);
 }
 
-int machine_start(void *user, const struct agent_start *start, struct program *ret,
-                  mvm_error **err)
+int machine_start(void *user, const struct agent_start *start, struct program *ret, mvm_error **err)
 {
     const struct agent_image *image = user;
     const struct boot_config *boot = image->boot;

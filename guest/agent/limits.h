@@ -24,7 +24,8 @@
 
 /* How long the machine waits for its client's farewell once it has nothing more to say. */
 #define SERVER_FAREWELL_MS 5000
-/* How long killed processes may take to go. One that hangs in the kernel must not keep the machine. */
+/* How long killed processes may take to go. One that hangs in the kernel must not keep the machine.
+ */
 #define SERVER_REAP_MS 5000
 /* Longest time that Shutdown leaves to the main program: an hour. More is taken as that. */
 #define SERVER_GRACE_MAX_MS 3600000

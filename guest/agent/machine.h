@@ -23,8 +23,7 @@ struct agent_image {
 
 struct agent_machine {
     void *user; /* the first argument of every call */
-    int (*start)(void *user, const struct agent_start *start, struct program *ret,
-                 mvm_error **err);
+    int (*start)(void *user, const struct agent_start *start, struct program *ret, mvm_error **err);
     void (*signal)(void *user, pid_t pid, int number); /* to the group that @pid leads */
     void (*kill_session)(void *user, pid_t pid);       /* the session that @pid leads, @pid too */
     void (*kill_all)(void *user);                      /* every process but this one */

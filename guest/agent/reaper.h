@@ -21,13 +21,13 @@ struct child_watch {
 struct reaper {
     struct child_watch *watches; /* borrowed list */
     struct loop_source *source;
-    int fd; /* owned: a signalfd */
+    int fd;                    /* owned: a signalfd */
     void (*alone)(void *user); /* there is no child left */
     void *user;
 };
-#define REAPER_INIT   \
-    {                 \
-        .fd = -EBADF  \
+#define REAPER_INIT  \
+    {                \
+        .fd = -EBADF \
     }
 /* The caller has blocked SIGCHLD. */
 int reaper_open(struct reaper *r, struct loop *l, mvm_error **err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Run: a program whose whole input comes with the request, and whose output is kept up to a limit. */
+/* Run: a program whose whole input comes with the request, and whose output is kept up to a limit.
+ */
 #include "guest/agent/methods.h"
 
 #include "guest/agent/conn.h"

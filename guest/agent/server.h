@@ -3,8 +3,8 @@
  * The guest agent: what agent.proto says, for any number of ttrpc connections, in one loop and one
  * thread. Nothing here waits for a client: what one does not read stalls its own connection alone.
  *
- * The machine's end. The main program ends, by itself or by Shutdown: everything else is killed, its
- * output is delivered, and then the machine ends when the main program's client closes its
+ * The machine's end. The main program ends, by itself or by Shutdown: everything else is killed,
+ * its output is delivered, and then the machine ends when the main program's client closes its
  * connection, SERVER_FAREWELL_MS after the last byte at the latest. A client that vanishes takes
  * its programs with it, the main one too.
  */
@@ -37,10 +37,10 @@ struct server {
     unsigned n_sessions;
     unsigned n_runs;
     enum main_state main;
-    struct session *main_session; /* borrowed: while its output may still come */
-    pid_t main_pid;               /* 0: does not run */
-    bool stopping;                /* by Shutdown */
-    bool farewell;                /* end_timer runs for the last time */
+    struct session *main_session;    /* borrowed: while its output may still come */
+    pid_t main_pid;                  /* 0: does not run */
+    bool stopping;                   /* by Shutdown */
+    bool farewell;                   /* end_timer runs for the last time */
     struct loop_source *grace_timer; /* the main program's time after SIGTERM */
     struct loop_source *reap_timer;  /* of what the main program left behind */
     struct loop_source *end_timer;   /* the machine ends */
@@ -48,8 +48,8 @@ struct server {
     uint8_t *buffer;                 /* owned: AGENT_DATA_MAX bytes for one read */
 };
 
-/* @failure: NULL, or why the guest did not boot. The machine then ends when the first client leaves,
- * or after SERVER_FAREWELL_MS. */
+/* @failure: NULL, or why the guest did not boot. The machine then ends when the first client
+ * leaves, or after SERVER_FAREWELL_MS. */
 int server_init(struct server *s, struct loop *l, const struct agent_machine *machine,
                 const char *failure, mvm_error **err);
 void server_deinit(struct server *s);
@@ -65,7 +65,7 @@ void server_farewell(struct server *s);
 int server_may_start(const struct server *s, bool is_main, mvm_error **err);
 void server_main_started(struct server *s, struct session *session, pid_t pid);
 void server_main_failed(struct server *s, struct conn *c); /* it could not be started */
-void server_main_ended(struct server *s);                  /* the process; its output may still come */
+void server_main_ended(struct server *s); /* the process; its output may still come */
 void server_main_delivered(struct server *s, struct conn *c); /* all of its output */
 void server_main_dropped(struct server *s);                   /* its client has gone */
 void server_shutdown(struct server *s, struct conn *c, uint32_t grace_ms);

@@ -105,8 +105,7 @@ static void input_write(struct session *s)
 {
     while (input_waiting(s) > 0) {
         int fd = input_fd(s);
-        ssize_t n = fd < 0 ? -1
-                           : write(fd, s->input.data + s->input_at, input_waiting(s));
+        ssize_t n = fd < 0 ? -1 : write(fd, s->input.data + s->input_at, input_waiting(s));
 
         if (n < 0 && fd >= 0 && errno == EINTR)
             continue;
@@ -279,7 +278,8 @@ static void on_ended(void *user, int status)
     session_pump(s);
 }
 
-/* A missing folder or device of the guest's is not a missing program, so its errno does not count. */
+/* A missing folder or device of the guest's is not a missing program, so its errno does not count.
+ */
 static void fail_start(struct call *c, int r, const mvm_error *why)
 {
     if (r == MVM_E_SYS)
@@ -297,7 +297,10 @@ static void on_report(void *user, uint32_t events)
     (void) events;
     if (r == 0)
         return;
+    /* In this order: what another child still holds stays in the epoll set when it is closed here.
+     */
     loop_remove(steal_ptr(&s->report));
+    (void) close(steal_fd(&s->program.report_fd));
     if (r < 0) {
         s->told = true;
         if (s->is_main)

@@ -3,13 +3,13 @@
  * A program of a client, from its start to the last byte of its output.
  *
  * It has ended for the client when its process has, and all that this process wrote was delivered:
- * what was in its pipes or its terminal at that instant is read, and others that hold them still are
- * not waited for. The main program's end kills those others, and then all that they wrote is
+ * what was in its pipes or its terminal at that instant is read, and others that hold them still
+ * are not waited for. The main program's end kills those others, and then all that they wrote is
  * delivered too.
  *
- * The end of stdin closes the program's pipe. A terminal cannot be closed for reading alone: it gets
- * the end-of-file character that its settings name, twice when the line before it is not complete
- * (termios(3), VEOF).
+ * The end of stdin closes the program's pipe. A terminal cannot be closed for reading alone: it
+ * gets the end-of-file character that its settings name, twice when the line before it is not
+ * complete (termios(3), VEOF).
  */
 #ifndef GUEST_AGENT_SESSION_H
 #define GUEST_AGENT_SESSION_H
@@ -26,9 +26,9 @@ struct session_events {
     void (*exited)(struct call *c, uint32_t status, uint32_t signal);
 };
 
-/* @input_max: bytes of stdin that session_input() may have waiting. A program that cannot be started
- * ends the call, now (0, and *@ret is NULL) or later: NOT_FOUND when there is no such program,
- * PERMISSION_DENIED when it cannot be executed. */
+/* @input_max: bytes of stdin that session_input() may have waiting. A program that cannot be
+ * started ends the call, now (0, and *@ret is NULL) or later: NOT_FOUND when there is no such
+ * program, PERMISSION_DENIED when it cannot be executed. */
 int session_new(struct call *c, const struct session_events *events,
                 const struct agent_start *start, size_t input_max, struct session **ret,
                 mvm_error **err);

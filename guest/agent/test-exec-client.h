@@ -10,7 +10,7 @@
 struct exec_client {
     struct client *c;
     uint32_t stream;
-    struct strbuf out, err, text; /* @text: of the response's status */
+    struct strbuf out, err, text;  /* @text: of the response's status */
     uint32_t pid, window, granted; /* @granted: all that stdin_window messages gave */
     bool started, exited, done;
     uint32_t status, signal;
@@ -34,9 +34,9 @@ static inline void exec_begin(struct exec_client *e, struct client *c, struct ag
 
     *e = (struct exec_client){ .c = c };
     e->out = e->err = e->text = (struct strbuf) STRBUF_INIT(64u << 20);
-    e->stream = client_request(c, (struct request){ .method = "Exec",
-                                                    .flags = TTRPC_REMOTE_OPEN,
-                                                    .timeout_ns = timeout_ns });
+    e->stream = client_request(
+        c,
+        (struct request){ .method = "Exec", .flags = TTRPC_REMOTE_OPEN, .timeout_ns = timeout_ns });
     exec_send(e, &m);
     agent_input_deinit(&m);
 }

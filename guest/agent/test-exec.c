@@ -157,7 +157,10 @@ static void end_of_the_clients_side_ends_stdin(void **state)
 /* Megabytes both ways, within the windows. */
 static void bulk_keeps_to_both_windows(void **state)
 {
-    enum { TOTAL = 3000000, OUT_WINDOW = 100000 };
+    enum {
+        TOTAL = 3000000,
+        OUT_WINDOW = 100000
+    };
     struct agent_start start = shell_start("exec cat");
     uint8_t *data = malloc(TOTAL);
     size_t sent = 0, granted = OUT_WINDOW;
@@ -184,9 +187,9 @@ static void bulk_keeps_to_both_windows(void **state)
         (void) exec_step(&e, 5);
         assert_true(e.out.len <= granted);
         if (granted - e.out.len < OUT_WINDOW / 2) {
-            const struct agent_input m = {
-                .kind = AGENT_INPUT_WINDOW, .number = 1, .bytes = OUT_WINDOW / 2
-            };
+            const struct agent_input m = { .kind = AGENT_INPUT_WINDOW,
+                                           .number = 1,
+                                           .bytes = OUT_WINDOW / 2 };
 
             exec_send(&e, &m);
             granted += OUT_WINDOW / 2;
@@ -437,7 +440,9 @@ static void deaf_client_stalls_its_own_program(void **state)
 
 static void programs_at_once_have_a_limit(void **state)
 {
-    enum { CLIENTS = SERVER_SESSIONS_MAX / CONN_CALLS_MAX };
+    enum {
+        CLIENTS = SERVER_SESSIONS_MAX / CONN_CALLS_MAX
+    };
     struct client all[CLIENTS];
     struct exec_client e;
 
@@ -469,7 +474,10 @@ size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
 
 static void many_programs_leave_nothing(void **state)
 {
-    enum { WARM = 50, PROGRAMS = 1000 };
+    enum {
+        WARM = 50,
+        PROGRAMS = 1000
+    };
     unsigned fds = 0;
     size_t memory = 0;
 

@@ -176,7 +176,8 @@ static void request_that_does_not_decode_is_refused(void **state)
     world_close(&w);
 }
 
-/* A call of Health whose payload makes a frame of @len bytes; Health ignores what it does not know. */
+/* A call of Health whose payload makes a frame of @len bytes; Health ignores what it does not know.
+ */
 static void send_frame_of(struct client *c, uint32_t stream, uint32_t len)
 {
     mvm_autovalue(strbuf) out = STRBUF_INIT(4 * AGENT_FRAME_MAX);

@@ -231,8 +231,8 @@ static int make_node(struct tree_writer *w, const struct agent_file *f)
     if (!S_ISREG(f->mode))
         return mknodat(w->folder_fd, w->temp, f->mode & (S_IFMT | 0600),
                        makedev(f->device_major, f->device_minor));
-    w->file_fd = openat(w->folder_fd, w->temp,
-                        O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    w->file_fd = openat(w->folder_fd, w->temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                        0600);
     return w->file_fd < 0 ? -1 : 0;
 }
 
@@ -370,11 +370,9 @@ static int finish_folders(struct tree_writer *w, mvm_error **err)
 {
     for (size_t i = w->n_folders; i-- > 0;) {
         const struct tree_folder *t = &w->folders[i];
-        const struct agent_file f = { .name = t->name,
-                                      .mode = t->mode,
-                                      .uid = t->uid,
-                                      .gid = t->gid,
-                                      .mtime_ns = t->mtime_ns };
+        const struct agent_file f = {
+            .name = t->name, .mode = t->mode, .uid = t->uid, .gid = t->gid, .mtime_ns = t->mtime_ns
+        };
         mvm_autoclose int fd = -EBADF;
         int r;
 

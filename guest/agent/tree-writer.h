@@ -32,7 +32,7 @@ struct tree_writer {
     char *path;    /* owned: the target's */
     int root_fd;   /* borrowed */
     bool own;
-    bool begun; /* the item with the empty name has come */
+    bool begun;                  /* the item with the empty name has come */
     struct tree_folder *folders; /* owned */
     size_t n_folders, cap_folders, name_bytes;
     /* The file that is being written: */

@@ -24,8 +24,7 @@ struct child_failure {
 
 void program_deinit(struct program *p)
 {
-    int *const fds[] = { &p->in_fd, &p->out_fd, &p->err_fd, &p->terminal_fd,
-                         &p->report_fd };
+    int *const fds[] = { &p->in_fd, &p->out_fd, &p->err_fd, &p->terminal_fd, &p->report_fd };
 
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         if (*fds[i] >= 0)
@@ -59,7 +58,8 @@ static bool set_limits(void)
     (void) umask(022); /* cannot fail */
     if (setrlimit(RLIMIT_NOFILE, &files) == 0)
         return true;
-    /* Whoever may not raise the hard limit, or has a lower fs.nr_open, goes on with what there is. */
+    /* Whoever may not raise the hard limit, or has a lower fs.nr_open, goes on with what there is.
+     */
     if (errno != EPERM || getrlimit(RLIMIT_NOFILE, &now) < 0)
         return false;
     files.rlim_max = now.rlim_max;
@@ -178,7 +178,7 @@ int program_start(const struct program_spec *spec, struct program *ret, mvm_erro
     return 0;
 }
 
-int program_report(struct program *p, mvm_error **err)
+int program_report(const struct program *p, mvm_error **err)
 {
     struct child_failure f;
     ssize_t n;
@@ -190,7 +190,6 @@ int program_report(struct program *p, mvm_error **err)
         return 0;
     if (n < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "learn how the program started");
-    (void) close(steal_fd(&p->report_fd));
     if (n != sizeof(f))
         return 1;
     f.text[sizeof(f.text) - 1] = '\0';

@@ -34,12 +34,12 @@ struct program {
     int err_fd;      /* owned; -EBADF: a terminal */
     int terminal_fd; /* owned; -EBADF: none */
     bool reads_stdin;
-    int report_fd;   /* owned: what program_report() reads; watch it for input */
+    int report_fd; /* owned: what program_report() reads; watch it for input */
 };
-#define PROGRAM_NONE                                                               \
-    {                                                                              \
+#define PROGRAM_NONE                                                                \
+    {                                                                               \
         .in_fd = -EBADF, .out_fd = -EBADF, .err_fd = -EBADF, .terminal_fd = -EBADF, \
-        .report_fd = -EBADF                                                        \
+        .report_fd = -EBADF                                                         \
     }
 void program_deinit(struct program *p);
 MVM_DEFINE_AUTOVALUE(program, program_deinit)
@@ -49,6 +49,6 @@ MVM_DEFINE_AUTOVALUE(program, program_deinit)
 int program_start(const struct program_spec *spec, struct program *ret, mvm_error **err);
 /* 1: it runs, or has run. 0: not known yet. MVM_E_NOT_FOUND: no such program. MVM_E_CHILD: it is
  * there and cannot be executed. Anything else is a failure before that. */
-int program_report(struct program *p, mvm_error **err);
+int program_report(const struct program *p, mvm_error **err);
 
 #endif

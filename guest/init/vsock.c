@@ -28,9 +28,11 @@ static int vsock_is_there(void *user, mvm_error **err)
     unsigned int cid = VMADDR_CID_ANY;
 
     (void) user;
-    if (fd < 0 && errno != ENOENT)
+    if (fd < 0 && errno == ENOENT) /* comes with the driver, which is loaded by now */
+        return mvm_fail(err, MVM_E_UNSUPPORTED, 0, "the kernel has no vsock");
+    if (fd < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "open /dev/vsock");
-    if (fd < 0 || ioctl(fd, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &cid) < 0)
+    if (ioctl(fd, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &cid) < 0)
         return 0;
     return cid != VMADDR_CID_ANY && cid > VMADDR_CID_HOST;
 }

@@ -14,7 +14,7 @@ struct server;
 int vsock_wait(mvm_error **err);
 
 struct vsock_listener {
-    int fd; /* owned */
+    int fd;                /* owned */
     struct server *server; /* borrowed */
     struct loop_source *source;
     struct loop_source *retry; /* after a failed accept(2) */

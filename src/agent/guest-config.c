@@ -44,8 +44,7 @@ static int expect(struct json_reader *in, enum json_kind kind, const char *word,
 }
 
 /* The blanks before the value, and the value itself. */
-static int read_raw(struct json_reader *in, const char **ret_text, size_t *ret_len,
-                    mvm_error **err)
+static int read_raw(struct json_reader *in, const char **ret_text, size_t *ret_len, mvm_error **err)
 {
     enum json_kind kind;
     size_t start;

@@ -50,15 +50,15 @@ static void unknown_null_and_repeated_keys_follow_the_rules(void **state)
     expect("{\"disable_ssh\":null,\"tmp_size_mib\":null,\"virtiofs_mounts\":null}", "0 0");
     expect("{\"disable_ssh\":true,\"disable_ssh\":false}", "0 0");
     expect("{\"disable_ssh\":true,\"disable_ssh\":null}", "0 1");
-    expect("{\"virtiofs_mounts\":[{\"tag\":\"a\"}],\"virtiofs_mounts\":[{\"tag\":\"b\"}]}", "0 0 b");
+    expect("{\"virtiofs_mounts\":[{\"tag\":\"a\"}],\"virtiofs_mounts\":[{\"tag\":\"b\"}]}",
+           "0 0 b");
     expect("{\"virtiofs_mounts\":[{\"tag\":\"a\",\"tag\":\"b\",\"x\":1},null]}", "0 0 b -");
 }
 
 static void anything_wrong_gives_the_defaults(void **state)
 {
     (void) state;
-    expect("{\"tmp_size_mib\":4294967296}",
-           "tmp_size_mib: is no integer from 0 to 4294967295");
+    expect("{\"tmp_size_mib\":4294967296}", "tmp_size_mib: is no integer from 0 to 4294967295");
     expect("{\"disable_ssh\":true,\"tmp_size_mib\":-1}",
            "tmp_size_mib: is no integer from 0 to 4294967295");
     expect("{\"tmp_size_mib\":1.0}", "tmp_size_mib: is no integer from 0 to 4294967295");
@@ -73,8 +73,15 @@ static void anything_wrong_gives_the_defaults(void **state)
 
 static void broken_json_is_refused(void **state)
 {
-    static const char *const texts[] = { "", " ", "{", "{\"disable_ssh\":true", "{}x", "{} {}",
-                                         "{\"disable_ssh\":tru}", "{disable_ssh:true}", "nul" };
+    static const char *const texts[] = { "",
+                                         " ",
+                                         "{",
+                                         "{\"disable_ssh\":true",
+                                         "{}x",
+                                         "{} {}",
+                                         "{\"disable_ssh\":tru}",
+                                         "{disable_ssh:true}",
+                                         "nul" };
 
     (void) state;
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
