@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * /etc/go-microvm.json: what the host tells a guest beyond the program (guest.md, section 4). A file
- * that is not there says that all is as usual. One that says anything wrong is an error, and nothing
- * in it counts (G-44); unknown keys are ignored, null leaves the default, and of a repeated key the
- * last one wins (G-45). Bytes, keys and the rule for leaving out are the reference's. The one encoder
- * (host) and the one decoder (guest); no library behind.
+ * /etc/go-microvm.json: what the host tells a guest beyond the program (guest.md, section 4). A
+ * file that is not there says that all is as usual. One that says anything wrong is an error, and
+ * nothing in it counts (G-44); unknown keys are ignored, null leaves the default, and of a repeated
+ * key the last one wins (G-45). Bytes, keys and the rule for leaving out are the reference's. The
+ * one encoder (host) and the one decoder (guest); no library behind.
  */
 #ifndef AGENT_GUEST_CONFIG_H
 #define AGENT_GUEST_CONFIG_H

@@ -45,7 +45,6 @@ static int bind_fresh(int fd, const char *path, int type, mvm_error **err)
 int listener_open(const char *path, int type, struct listener *ret, mvm_error **err)
 {
     mvm_autovalue(listener) l = LISTENER_NONE;
-    struct stat st;
     int r;
 
     l.fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -55,10 +54,9 @@ int listener_open(const char *path, int type, struct listener *ret, mvm_error **
     r = bind_fresh(l.fd, path, type, err);
     if (r < 0)
         return r;
-    if (listen(l.fd, LISTENER_BACKLOG) < 0 || lstat(path, &st) < 0)
+    if (listen(l.fd, LISTENER_BACKLOG) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "listen on '%s'", path);
-    l.dev = st.st_dev;
-    l.ino = st.st_ino;
+    l.type = type;
     l.path = strdup(path);
     if (!l.path)
         return mvm_fail_nomem(err);
@@ -69,12 +67,10 @@ int listener_open(const char *path, int type, struct listener *ret, mvm_error **
 
 void listener_deinit(struct listener *l)
 {
-    struct stat st;
-
-    if (l->path && lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
-        (void) unlink(l->path); /* gone already is as good */
-    free(l->path);
     if (l->fd >= 0)
         (void) close(l->fd);
+    if (l->path && is_stale(l->path, l->type))
+        (void) unlink(l->path); /* gone already is as good */
+    free(l->path);
     *l = (struct listener) LISTENER_NONE;
 }

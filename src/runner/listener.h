@@ -6,19 +6,17 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-#include <sys/types.h>
-
 struct listener {
     int fd;     /* owned, non-blocking */
     char *path; /* owned; NULL: none */
-    dev_t dev;  /* what was made at the path */
-    ino_t ino;
+    int type;   /* SOCK_STREAM or SOCK_SEQPACKET */
 };
 #define LISTENER_NONE \
     {                 \
         .fd = -EBADF  \
     }
-/* Closes it, and removes the socket if what is at the path still is that one. */
+/* Closes it, and removes the socket unless somebody else listens at the path by now. Who has a copy
+ * of the descriptor is to be gone by then. */
 void listener_deinit(struct listener *l);
 MVM_DEFINE_AUTOVALUE(listener, listener_deinit)
 /* Listens at @path (0600; at most 107 bytes) for @type, SOCK_STREAM or SOCK_SEQPACKET. A socket

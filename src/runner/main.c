@@ -79,13 +79,9 @@ static void remove_folder(const struct runner_config *config, const struct log *
 
 /* A detached VM has no parent that would wait for it: who started it is told by the control socket
  * alone, and gets a child that has ended already. */
-static bool leave_parent(void)
+static bool is_left_behind(void)
 {
-    pid_t pid = fork();
-
-    if (pid > 0)
-        _exit(0);
-    return pid == 0;
+    return fork() != 0;
 }
 
 int main(void)
@@ -110,8 +106,8 @@ int main(void)
         fprintf(stderr, "microvm-runner: %s\n", mvm_error_message(err));
         return RUNNER_EXIT_CONFIG;
     }
-    if (config.detached && !leave_parent())
-        return RUNNER_EXIT_CONFIG;
+    if (config.detached && is_left_behind())
+        return 0; /* had fork() failed, the control socket ends here and tells it */
     log.level = config.log_level ? (enum log_level) config.log_level : LOG_LEVEL_INFO;
     if (supervise(&config, &log))
         remove_folder(&config, &log);

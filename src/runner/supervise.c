@@ -93,7 +93,9 @@ void supervise_on_agent_closed(void *user, const mvm_error *err)
     s->agent_gone = true;
     if (s->machine_gone)
         guest_is_gone(s);
-    else if (!exec_client_has_exited(s->program, &status)) /* a guest that closes it is about to end; one that goes on without is of no use */
+    else if (!exec_client_has_exited(s->program,
+                                     &status)) /* a guest that closes it is about to end; one that
+                                                  goes on without is of no use */
         loop_set_timer(s->limit_timer, SUPERVISE_GRACE_MS);
 }
 
@@ -111,8 +113,8 @@ static void end_unheeded(struct supervisor *s)
     uint32_t status = 128 + SIGKILL;
 
     (void) exec_client_has_exited(s->program, &status); /* or its output is what does not end */
-    supervise_finish(s, CONTROL_ENDED, s->timed_out ? SUPERVISE_STATUS_TIMEOUT : (int) status,
-                     "%s", s->timed_out ? "the time limit was reached" : "");
+    supervise_finish(s, CONTROL_ENDED, s->timed_out ? SUPERVISE_STATUS_TIMEOUT : (int) status, "%s",
+                     s->timed_out ? "the time limit was reached" : "");
 }
 
 static void watch_output(struct supervisor *s)

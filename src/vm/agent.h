@@ -6,7 +6,8 @@
 #include "agent/client.h"
 #include "vm/handle.h"
 
-/* Borrowed from @vm. A connection that has broken is made anew. MVM_E_STATE: the VM does not run. */
+/* Borrowed from @vm. A connection that has broken is made anew. MVM_E_STATE: the VM does not run.
+ */
 int vm_agent_get(mvm_vm *vm, struct agent_client **ret, mvm_error **err);
 void vm_agent_free(mvm_vm *vm);
 

@@ -83,6 +83,23 @@ def cached_kernels():
     return data / 'cache' / 'kernels'
 
 
+def vsock_tool():
+    """The program of tests/support/vsock-tool.c, for inside of guests."""
+    path = cache_dir() / 'vsock-tool'
+    source = TOP / 'tests' / 'support' / 'vsock-tool.c'
+    with Locked('vsock-tool'):
+        if not path.exists() or path.stat().st_mtime < source.stat().st_mtime:
+            headers = next(d for d in (b / 'guest' / 'kernel-headers' for b in build_dirs()) if d.exists())
+            subprocess.run(['musl-gcc', '-static', '-Os', '-s', '-Wall', '-Werror', '-D_GNU_SOURCE', '-isystem', headers,
+                            '-o', path, source], check=True)
+            path.chmod(0o755)
+    # Where an ordinary user reaches it.
+    copy = pathlib.Path(tempfile.mkdtemp(prefix='microvm-e2e-', dir='/tmp')) / 'vsock-tool'
+    unittest.addModuleCleanup(shutil.rmtree, copy.parent, True)
+    copy.parent.chmod(0o755)
+    return shutil.copy(path, copy)
+
+
 def wait_until_dead(pids):
     """A killed process gives its memory back first, which takes a moment, and then its descriptors, locks included."""
     deadline = time.monotonic() + SETTLE

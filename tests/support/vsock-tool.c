@@ -138,7 +138,7 @@ static int echo(unsigned port)
 
     (void) signal(SIGCHLD, SIG_IGN);
     for (;;) {
-        int fd = accept(listen_fd, NULL, NULL);
+        int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
         static char data[65536];
         ssize_t n;
 
@@ -245,18 +245,28 @@ static int usage(void)
     return 2;
 }
 
+/* 0 for what is no number. */
+static unsigned number(const char *text)
+{
+    unsigned n = 0;
+
+    for (; *text >= '0' && *text <= '9'; text++)
+        n = n * 10 + (unsigned) (*text - '0');
+    return *text ? 0 : n;
+}
+
 int main(int argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
-    unsigned a = argc > 2 ? (unsigned) strtoul(argv[2], NULL, 10) : 0;
-    unsigned b = argc > 3 ? (unsigned) strtoul(argv[3], NULL, 10) : 0;
+    unsigned a = argc > 2 ? number(argv[2]) : 0;
+    unsigned b = argc > 3 ? number(argv[3]) : 0;
 
     if (argc < 3)
         return usage();
     if (strcmp(verb, "connect") == 0)
         return join(dial_host(a));
     if (strcmp(verb, "listen") == 0)
-        return join(accept(serve(a), NULL, NULL));
+        return join(accept4(serve(a), NULL, NULL, SOCK_CLOEXEC));
     if (strcmp(verb, "echo") == 0)
         return echo(a);
     if (strcmp(verb, "errno") == 0)
