@@ -14,6 +14,7 @@ static const struct {
 } verbs[] = {
     { "run", cli_run, "run a program in a VM made from an image" },
     { "exec", cli_exec, "run another program in a VM that runs" },
+    { "cp", cli_cp, "copy files into a VM and out of it" },
     { "ps", cli_ps, "list the VMs" },
     { "stats", cli_stats, "tell what VMs use" },
     { "stop", cli_stop, "ask a VM's program to end, then end it" },

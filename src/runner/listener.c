@@ -45,21 +45,23 @@ static int bind_fresh(int fd, const char *path, int type, mvm_error **err)
 int listener_open(const char *path, int type, struct listener *ret, mvm_error **err)
 {
     mvm_autovalue(listener) l = LISTENER_NONE;
+    mvm_autofree char *copy = NULL;
     int r;
 
+    l.type = type;
     l.fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     /* bind(2) takes the mode over: the socket is never open to others, not even for a moment. */
     if (l.fd < 0 || fchmod(l.fd, 0600) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "make a socket");
+    copy = strdup(path);
+    if (!copy)
+        return mvm_fail_nomem(err);
     r = bind_fresh(l.fd, path, type, err);
     if (r < 0)
         return r;
+    l.path = steal_ptr(&copy);
     if (listen(l.fd, LISTENER_BACKLOG) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "listen on '%s'", path);
-    l.type = type;
-    l.path = strdup(path);
-    if (!l.path)
-        return mvm_fail_nomem(err);
     *ret = l;
     l = (struct listener) LISTENER_NONE;
     return 0;
