@@ -13,7 +13,6 @@
  * alone.
  */
 #include "guest/agent/server.h"
-#include "guest/init/guest-config.h"
 #include "guest/init/kmsg.h"
 #include "guest/init/modules.h"
 #include "guest/init/mounts.h"
@@ -23,6 +22,7 @@
 #include "guest/init/vsock.h"
 
 #include "agent/boot-config.h"
+#include "agent/guest-config.h"
 #include "agent/krun-config.h"
 #include "base/io.h"
 

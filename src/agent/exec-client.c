@@ -32,10 +32,12 @@ struct exec_output {
     struct stream_end end;
     struct loop_source *source; /* while there is something to write */
     struct strbuf buffer;
-    size_t start;     /* bytes of @buffer that were written */
-    uint32_t window;  /* bytes that may still come */
-    uint32_t written; /* bytes whose room was not granted again yet */
-    bool closed;      /* nobody reads: what comes is dropped */
+    size_t start;       /* bytes of @buffer that were written */
+    uint32_t window;    /* bytes that may still come */
+    uint32_t written;   /* bytes whose room was not granted again yet */
+    uint64_t received;  /* bytes in all */
+    uint64_t delivered; /* of them, written or dropped */
+    bool closed;        /* nobody reads: what comes is dropped */
 };
 
 struct exec_client {
@@ -80,6 +82,24 @@ int exec_client_resize(struct exec_client *e, uint16_t rows, uint16_t cols, mvm_
     const struct agent_input m = { .kind = AGENT_INPUT_RESIZE, .rows = rows, .cols = cols };
 
     return exec_send(e, &m, err);
+}
+
+bool exec_client_has_exited(const struct exec_client *e, uint32_t *ret_status)
+{
+    if (e->call || e->r < 0 || e->state != EXEC_EXITED)
+        return false;
+    *ret_status = e->status;
+    return true;
+}
+
+uint64_t exec_client_received(const struct exec_client *e)
+{
+    return e->outputs[0].received + e->outputs[1].received;
+}
+
+uint64_t exec_client_delivered(const struct exec_client *e)
+{
+    return e->outputs[0].delivered + e->outputs[1].delivered;
 }
 
 static void input_end(struct exec_client *e)
@@ -134,6 +154,7 @@ static int output_grant(struct exec_output *o, mvm_error **err)
 static void output_drop(struct exec_output *o)
 {
     o->written += (uint32_t) (o->buffer.len - o->start);
+    o->delivered = o->received;
     strbuf_reset(&o->buffer);
     o->start = 0;
 }
@@ -162,6 +183,7 @@ static int output_flush(struct exec_output *o, bool polled, mvm_error **err)
             return output_broken(o, err);
         o->start += (size_t) n;
         o->written += (uint32_t) n;
+        o->delivered += (uint64_t) n;
         if (o->end.blocking)
             break;
     }
@@ -213,7 +235,9 @@ static int output_take(struct exec_output *o, struct bytes_view data, mvm_error 
         return mvm_fail(err, MVM_E_FORMAT, 0, "stream %u: %zu bytes where %u were granted",
                         o->number, data.len, o->window);
     o->window -= (uint32_t) data.len;
+    o->received += data.len;
     if (o->end.fd < 0 || o->closed) {
+        o->delivered += data.len;
         o->written += (uint32_t) data.len;
         return output_grant(o, err);
     }

@@ -41,6 +41,13 @@ MVM_DEFINE_AUTO(exec_client, exec_client_free)
 /* 1 to AGENT_SIGNAL_MAX, to the program's process group. MVM_E_STATE once it has ended; so the
  * next. */
 int exec_client_signal(struct exec_client *e, int number, mvm_error **err);
+/* True once the guest has told how the program ended, though output may still wait for its reader.
+ */
+bool exec_client_has_exited(const struct exec_client *e, uint32_t *ret_status);
+/* Bytes of output so far: those that came, and of them those that were written, or dropped for want
+ * of a reader. */
+uint64_t exec_client_received(const struct exec_client *e);
+uint64_t exec_client_delivered(const struct exec_client *e);
 int exec_client_resize(struct exec_client *e, uint16_t rows, uint16_t cols, mvm_error **err);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct loop;
@@ -27,11 +28,18 @@ MVM_DEFINE_AUTO(loop, loop_free)
 int loop_add_fd(struct loop *l, int fd, uint32_t events, loop_fd_fn *fn, void *user,
                 struct loop_source **ret, mvm_error **err);
 int loop_set_events(struct loop_source *s, uint32_t events, mvm_error **err);
-/* Once, @delay_ms from now; loop_set_timer() winds it up again, negative stops it. */
-int loop_add_timer(struct loop *l, int delay_ms, loop_timer_fn *fn, void *user,
+/* Once, @delay_ms from now, however long that is; loop_set_timer() winds it up again, negative
+ * stops it. */
+int loop_add_timer(struct loop *l, int64_t delay_ms, loop_timer_fn *fn, void *user,
                    struct loop_source **ret, mvm_error **err);
-void loop_set_timer(struct loop_source *s, int delay_ms);
+void loop_set_timer(struct loop_source *s, int64_t delay_ms);
 void loop_remove(struct loop_source *s); /* NULL is fine */
+
+/* What one round of callbacks left to do in common, such as telling a guest once of all that they
+ * put into a ring. Called after each round and before the first one; true: there is more to do, so
+ * call again after a look at what is ready, without waiting. NULL takes it away. */
+typedef bool loop_idle_fn(void *user);
+void loop_set_idle(struct loop *l, loop_idle_fn *fn, void *user);
 
 /* Until loop_stop(), which may come first: the run then ends at once. MVM_E_STATE in a callback. */
 int loop_run(struct loop *l, mvm_error **err);

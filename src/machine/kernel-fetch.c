@@ -305,7 +305,7 @@ static int fetch_new(struct fetch *f, struct kernel **ret, mvm_error **err)
     if (r < 0)
         return r;
     folder = path_join(f->path, release);
-    *ret = folder ? kernel_load(folder) : NULL;
+    *ret = folder ? kernel_load(folder, NULL) : NULL;
     if (!*ret)
         return mvm_fail(err, MVM_E_STATE, 0, "the new kernel in '%s' vanished", f->path);
     log_info(f->log, "kernel", "%s is ready", release);

@@ -11,6 +11,7 @@
 #include "machine/decompress.h"
 #include "machine/initramfs.h"
 #include "machine/kernel-image.h"
+#include "machine/kernel-internal.h"
 #include "machine/modules.h"
 
 #include <dirent.h>
@@ -21,10 +22,17 @@
 /* A dozen modules of at most some hundred KiB each. */
 #define MODULES_CPIO_MAX (32u << 20)
 
-/* What the guest needs before its root is there; the ports come first, since the host names them
- * while the others load. */
-static const char *const needed_modules[] = { "virtio_mmio", "virtio_console", "virtio_blk",
-                                              "erofs", "overlay" };
+/* What the guest needs before its root is there, and the sockets over which it tells the host that
+ * it is. Whoever changes the list raises KERNEL_FORMAT. */
+static const char *const needed_modules[] = {
+    "virtio_mmio",
+    "virtio_blk",
+    "erofs",
+    "overlay",
+    "vsock",
+    "vmw_vsock_virtio_transport_common",
+    "vmw_vsock_virtio_transport",
+};
 
 struct pack {
     int tree_fd;    /* borrowed */
@@ -331,6 +339,7 @@ static int write_info(struct pack *p, const char *package, const char *version, 
     mvm_autofree char *text = NULL;
 
     if (asprintf(&source, "debian %s %s", package, version) < 0 ||
+        json_object_set_new(p->info, KERNEL_INFO_FORMAT, json_integer(KERNEL_FORMAT)) < 0 ||
         json_object_set_new(p->info, "release", json_string(p->release)) < 0 ||
         json_object_set_new(p->info, "source", json_string(source)) < 0 ||
         json_object_set_new(p->info, "package", json_string(package)) < 0 ||
@@ -339,7 +348,7 @@ static int write_info(struct pack *p, const char *package, const char *version, 
     text = json_dumps(p->info, JSON_INDENT(2));
     if (!text)
         return mvm_fail_nomem(err);
-    return file_write(p->out_fd, "kernel.json", text, strlen(text), 0644, err);
+    return file_write(p->out_fd, KERNEL_INFO, text, strlen(text), 0644, err);
 }
 
 int kernel_pack(int tree_fd, int out_fd, const char *package, const char *version,

@@ -32,6 +32,7 @@ void kernel_list_free(struct kernel **kernels, size_t n)
 struct kernel_set {
     struct kernel **items;
     size_t n, cap;
+    bool outdated; /* one of an earlier format is there, and left out */
 };
 
 static void kernel_set_deinit(struct kernel_set *s)
@@ -82,7 +83,15 @@ static bool file_is_whole(int dir_fd, const char *name, const json_t *info, cons
            (uint64_t) st.st_size == size;
 }
 
-struct kernel *kernel_load(const char *path)
+static bool is_outdated(const json_t *info)
+{
+    uint64_t format = 1;
+
+    return json_get_u64(info, KERNEL_INFO_FORMAT, UINT32_MAX, &format, NULL) < 0 ||
+           format < KERNEL_FORMAT;
+}
+
+struct kernel *kernel_load(const char *path, bool *outdated)
 {
     mvm_autoclose int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     mvm_autofree char *text = NULL;
@@ -99,6 +108,11 @@ struct kernel *kernel_load(const char *path)
         (json_object_get(info, "modules_size") &&
          !file_is_whole(fd, "modules.cpio", info, "modules_size")))
         return NULL;
+    if (is_outdated(info)) {
+        if (outdated)
+            *outdated = true;
+        return NULL;
+    }
     return kernel_new(path_join(path, "vmlinux"),
                       json_object_get(info, "modules_size") ? path_join(path, "modules.cpio")
                                                             : NULL,
@@ -128,7 +142,7 @@ static int set_add_folder(struct kernel_set *set, const char *dir, mvm_error **e
         return errno == ENOENT ? 0 : mvm_fail(err, MVM_E_SYS, errno, "list '%s'", path);
     while (r == 0 && (e = readdir(d))) {
         mvm_autofree char *folder = e->d_name[0] == '.' ? NULL : path_join(path, e->d_name);
-        struct kernel *k = folder ? kernel_load(folder) : NULL;
+        struct kernel *k = folder ? kernel_load(folder, &set->outdated) : NULL;
 
         if (k)
             r = set_add(set, k, err);
@@ -191,8 +205,10 @@ int kernel_find(const char *file, const char *lib_dir, const char *cache_dir, st
     if (file && *file)
         return kernel_from_file(file, &set, ret, err);
     if (set.n == 0)
-        return mvm_fail(err, MVM_E_NOT_FOUND, 0,
-                        "no guest kernel is here: run 'microvm kernel fetch'");
+        return mvm_fail(err, MVM_E_NOT_FOUND, 0, "%s: run 'microvm kernel fetch'",
+                        set.outdated ? "the guest kernel here is of an older microvm and lacks "
+                                       "modules that guests need now"
+                                     : "no guest kernel is here");
     *ret = set.items[0];
     set.items[0] = NULL;
     return 0;

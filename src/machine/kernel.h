@@ -4,8 +4,8 @@
  *
  * A kernel is a folder <data>/kernels/<release>/ with `vmlinux` (bare ELF, for PVH), `modules.cpio`
  * (a "newc" archive with /lib/modules/<release>/ and a file `order` that names what to load, one
- * path a line, dependencies first) and `kernel.json` (release, package and version, SHA-256 of each
- * file). It appears by rename, whole or not at all.
+ * path a line, dependencies first) and `kernel.json` (format, release, package and version, SHA-256
+ * of each file). It appears by rename, whole or not at all.
  */
 #ifndef MACHINE_KERNEL_H
 #define MACHINE_KERNEL_H

@@ -81,9 +81,15 @@ static void put_tree(const struct site *s)
     put_module(s, "virtio_console", "depends=virtio", 15, false);
     put_module(s, "virtio_blk", "depends=virtio", 15, true);
     put_module(s, "overlay", "depends=", 9, false);
+    put_module(s, "vsock", "depends=", 9, false);
+    put_module(s, "vmw_vsock_virtio_transport_common", "depends=vsock", 14, true);
+    put_module(s, "vmw_vsock_virtio_transport", "depends=vmw_vsock_virtio_transport_common", 42,
+               false);
     put_text(s, TREE, "modules.order",
              "kernel/overlay.ko\nkernel/virtio_mmio.ko\nkernel/virtio.ko\n"
-             "kernel/virtio_console.ko\nkernel/virtio_blk.ko\n");
+             "kernel/virtio_console.ko\nkernel/virtio_blk.ko\nkernel/vsock.ko\n"
+             "kernel/vmw_vsock_virtio_transport.ko\n"
+             "kernel/vmw_vsock_virtio_transport_common.ko\n");
     put_text(s, TREE, "modules.builtin", "kernel/fs/erofs/erofs.ko\n");
 }
 
@@ -205,7 +211,8 @@ static void modules_are_archived_in_load_order(void **state)
             assert_true(archive_read_data(a, order, sizeof(order) - 1) > 0);
     assert_int_equal(archive_read_free(a), ARCHIVE_OK);
     assert_string_equal(
-        order, "virtio.ko\nvirtio_mmio.ko\nvirtio_console.ko\nvirtio_blk.ko\noverlay.ko\n");
+        order, "virtio.ko\nvirtio_mmio.ko\nvirtio_blk.ko\noverlay.ko\n"
+               "vsock.ko\nvmw_vsock_virtio_transport_common.ko\nvmw_vsock_virtio_transport.ko\n");
 }
 
 static void a_fetched_kernel_is_not_fetched_again(void **state)
@@ -241,6 +248,28 @@ static void a_damaged_kernel_is_replaced(void **state)
     assert_int_equal(kernel_verify(first, NULL), MVM_E_DIGEST);
     second = fetch(s, false);
     assert_int_equal(kernel_verify(second, NULL), 0);
+    assert_clean(s);
+}
+
+/* One that an older program packed, without a format in its kernel.json. */
+static void a_kernel_of_an_older_format_is_replaced(void **state)
+{
+    const struct site *s = *state;
+    mvm_auto(kernel) first = NULL;
+    mvm_auto(kernel) second = NULL;
+    mvm_auto(kernel) found = NULL;
+
+    run_script(make_source, s->path);
+    put_sources(s, "[trusted=yes]");
+    first = fetch(s, false);
+    run_script("cd \"$1\"/cache/kernels/" RELEASE "; grep -q '\"format\": 2' kernel.json\n"
+               "sed -i /format/d kernel.json; touch old",
+               s->path);
+    assert_int_equal(kernel_find(NULL, "/nowhere", s->cache, &found, NULL), MVM_E_NOT_FOUND);
+    second = fetch(s, false);
+    assert_int_equal(kernel_verify(second, NULL), 0);
+    assert_int_equal(kernel_find(NULL, "/nowhere", s->cache, &found, NULL), 0);
+    run_script("test ! -e \"$1\"/cache/kernels/" RELEASE "/old", s->path);
     assert_clean(s);
 }
 
@@ -349,6 +378,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(modules_are_archived_in_load_order, setup, teardown),
         cmocka_unit_test_setup_teardown(a_fetched_kernel_is_not_fetched_again, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_kernel_is_replaced, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_kernel_of_an_older_format_is_replaced, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_killed_fetch_left_is_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(an_unsigned_source_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_source_that_is_down_is_told, setup, teardown),

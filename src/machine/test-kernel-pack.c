@@ -97,7 +97,8 @@ static int setup(void **state)
         "out", "tree", "tree/boot", "tree/lib", "tree/lib/modules", MODULES
     };
     static const char order[] = "virtio_ring.ko\nvirtio_mmio.ko\nvirtio_console.ko\nerofs.ko\n"
-                                "overlay.ko\nunused.ko\n";
+                                "overlay.ko\nunused.ko\nvmw_vsock_virtio_transport.ko\n"
+                                "vmw_vsock_virtio_transport_common.ko\nvsock.ko\n";
     static const char builtin[] = "kernel/virtio_blk.ko\n";
     struct place *p = calloc(1, sizeof(*p));
 
@@ -115,6 +116,9 @@ static int setup(void **state)
     put_module(p, "virtio_console", "depends=virtio_ring");
     put_module(p, "erofs", "");
     put_module(p, "overlay", "");
+    put_module(p, "vsock", "");
+    put_module(p, "vmw_vsock_virtio_transport_common", "depends=vsock");
+    put_module(p, "vmw_vsock_virtio_transport", "depends=vmw_vsock_virtio_transport_common,vsock");
     put(p, MODULES "/modules.order", order, sizeof(order) - 1);
     put(p, MODULES "/modules.builtin", builtin, sizeof(builtin) - 1);
     *state = p;
@@ -137,9 +141,14 @@ static int teardown(void **state)
 /* libarchive stands for the guest's kernel: another reader of the format. */
 static void pack_holds_the_needed_modules_in_load_order(void **state)
 {
-    static const char *const wanted[] = { "order",          "virtio_ring.ko",
-                                          "virtio_mmio.ko", "virtio_console.ko",
-                                          "erofs.ko",       "overlay.ko" };
+    static const char *const wanted[] = { "order",
+                                          "virtio_ring.ko",
+                                          "virtio_mmio.ko",
+                                          "erofs.ko",
+                                          "overlay.ko",
+                                          "vsock.ko",
+                                          "vmw_vsock_virtio_transport_common.ko",
+                                          "vmw_vsock_virtio_transport.ko" };
     const struct place *p = *state;
     mvm_autofree char *release = NULL;
     mvm_autofree char *data = NULL;
@@ -168,7 +177,7 @@ static void pack_notes_what_it_made(void **state)
     mvm_autofree char *text = NULL;
     mvm_autojson json_t *info = NULL;
     const char *source = NULL;
-    uint64_t size = 0;
+    uint64_t size = 0, format = 0;
     size_t len = 0;
 
     assert_int_equal(kernel_pack(p->tree_fd, p->out_fd, "pkg", "1-2", &release, NULL), 0);
@@ -178,6 +187,8 @@ static void pack_notes_what_it_made(void **state)
     assert_string_equal(source, "debian pkg 1-2");
     assert_int_equal(json_get_u64(info, "vmlinux_size", INT64_MAX, &size, NULL), 0);
     assert_int_equal(size, VMLINUX_SIZE);
+    assert_int_equal(json_get_u64(info, "format", INT64_MAX, &format, NULL), 0);
+    assert_int_equal(format, 2);
 }
 
 static void assert_refused(const struct place *p, int code, const char *part)

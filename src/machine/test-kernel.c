@@ -50,20 +50,26 @@ static void put(const char *dir, const char *name, const void *data, size_t len)
     assert_int_equal(write(fd, data, len), (ssize_t) len);
 }
 
-/* A kernel's folder in @dir; @size is what kernel.json says of the file of 3 bytes. */
-static void put_kernel(const char *dir, const char *release, int size)
+/* A kernel's folder in @dir; @size is what kernel.json says of the file of 3 bytes, @format the
+ * beginning of that object. */
+static void put_kernel_of(const char *dir, const char *release, int size, const char *format)
 {
     mvm_autofree char *folder = NULL;
     mvm_autofree char *info = NULL;
 
     assert_true(asprintf(&folder, "%s/kernels/%s", dir, release) > 0);
     assert_true(asprintf(&info,
-                         "{\"release\":\"%s\",\"source\":\"test\",\"vmlinux_size\":%d,"
+                         "{%s\"release\":\"%s\",\"source\":\"test\",\"vmlinux_size\":%d,"
                          "\"modules_size\":3}",
-                         release, size) > 0);
+                         format, release, size) > 0);
     put(folder, "vmlinux", "elf", 3);
     put(folder, "modules.cpio", "070", 3);
     put(folder, "kernel.json", info, strlen(info));
+}
+
+static void put_kernel(const char *dir, const char *release, int size)
+{
+    put_kernel_of(dir, release, size, "\"format\":2,");
 }
 
 static void assert_found(const struct place *p, const char *release)
@@ -111,6 +117,28 @@ static void kernels_that_are_not_whole_are_passed_over(void **state)
     put_kernel(p->cache, ".fetch-1234", 3);
     put(folder, "vmlinux", "elf", 3);
     assert_found(p, "6.1");
+}
+
+static void kernels_of_an_older_format_are_to_be_fetched_again(void **state)
+{
+    static const char *const old[] = { "", "\"format\":1,", "\"format\":-1,", "\"format\":\"2\"," };
+    const struct place *p = *state;
+
+    for (size_t i = 0; i < ARRAY_SIZE(old); i++) {
+        mvm_autoerror mvm_error *err = NULL;
+        struct kernel *k = NULL;
+
+        put_kernel_of(p->cache, "6.5", 3, old[i]);
+        assert_int_equal(kernel_find(NULL, p->lib, p->cache, &k, &err), MVM_E_NOT_FOUND);
+        assert_null(k);
+        assert_string_equal(mvm_error_message(err),
+                            "the guest kernel here is of an older microvm and lacks modules that "
+                            "guests need now: run 'microvm kernel fetch'");
+    }
+    put_kernel(p->cache, "6.1", 3);
+    assert_found(p, "6.1");
+    put_kernel_of(p->cache, "6.5", 3, "\"format\":3,");
+    assert_found(p, "6.5");
 }
 
 static void without_a_kernel_the_command_is_told(void **state)
@@ -217,6 +245,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_newest_kernel_of_the_cache_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(the_installed_kernel_comes_first, setup, teardown),
         cmocka_unit_test_setup_teardown(kernels_that_are_not_whole_are_passed_over, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(kernels_of_an_older_format_are_to_be_fetched_again, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(without_a_kernel_the_command_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_of_the_users_wins, setup, teardown),

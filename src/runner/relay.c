@@ -157,6 +157,11 @@ uint64_t relay_total(const struct relay *r)
     return r->total;
 }
 
+uint64_t relay_written(const struct relay *r)
+{
+    return r->total - r->len;
+}
+
 void relay_set_total(struct relay *r, uint64_t total)
 {
     r->limit = total > r->total ? total : r->total;

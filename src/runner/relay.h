@@ -28,7 +28,8 @@ int relay_new(struct loop *loop, struct stream_end in, struct stream_end out, re
               void *user, struct relay **ret, mvm_error **err);
 void relay_free(struct relay *r);
 MVM_DEFINE_AUTO(relay, relay_free)
-uint64_t relay_total(const struct relay *r); /* bytes read so far */
+uint64_t relay_total(const struct relay *r);   /* bytes read so far */
+uint64_t relay_written(const struct relay *r); /* of them written or dropped */
 /* The stream has @total bytes in all; RELAY_DONE follows, at once where they are through already.
  */
 void relay_set_total(struct relay *r, uint64_t total);

@@ -5,8 +5,9 @@
  * The lock is a flock on state.lock, whose open file description the runner and the machine's
  * process hold as well: it is taken as long as any of them lives, and the kernel lets go of it when
  * the last one has died, however it died. Who can take it knows that nothing of that VM runs, and
- * may reuse or remove the folder. Nothing else (no process id) is ever trusted to say that a VM
- * runs.
+ * may reuse or remove the folder. Another VM of the same name may have run in it meanwhile:
+ * state.json holds a random id, by which a VM knows its own. Nothing else (no process id) is ever
+ * trusted to say that a VM runs.
  */
 #ifndef VM_VMDIR_H
 #define VM_VMDIR_H
@@ -14,8 +15,10 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "runner/state.h"
 
 #include <stdbool.h>
+#include <sys/un.h>
 
 struct vmdir {
     char *name;  /* owned */
@@ -23,6 +26,7 @@ struct vmdir {
     int vms_fd;  /* owned: the folder of all */
     int fd;      /* owned */
     int lock_fd; /* owned: holds the lock; -EBADF once given up */
+    char id[VM_STATE_ID_LEN + 1];
     bool remove; /* the folder goes at the end, whoever comes to clear it */
 };
 #define VMDIR_NONE                                        \
@@ -37,14 +41,19 @@ MVM_DEFINE_AUTOVALUE(vmdir, vmdir_deinit)
  * when a VM of that name runs. What an earlier VM of that name left is removed. */
 int vmdir_take(const char *vms_path, const char *name, bool remove, struct vmdir *ret,
                mvm_error **err);
+/* The folder of a VM that exists, without its lock. MVM_E_NOT_FOUND. @ret->id and ->remove are
+ * those of its state; MVM_E_NOT_FOUND, too, while it has none yet. */
+int vmdir_open(const char *vms_path, const char *name, struct vmdir *ret, mvm_error **err);
+/* True while anybody holds the lock. */
+bool vmdir_is_running(const struct vmdir *d);
+/* A UNIX socket address below the folder, whatever the length of its path: through /proc/self/fd.
+ * @name is short. */
+void vmdir_socket_address(const struct vmdir *d, const char *name, struct sockaddr_un *ret);
 /* Removes the folder. The lock must be held. */
 int vmdir_remove(struct vmdir *d, mvm_error **err);
-/* state.json: what the VM is and how it ended; @status negative: it runs or ended without a status.
- */
-int vmdir_write_state(const struct vmdir *d, const char *image, const char *digest, int status,
-                      mvm_error **err);
-/* Waits up to @timeout_ms until nobody but us holds the lock any more. */
-int vmdir_wait_free(struct vmdir *d, int timeout_ms, mvm_error **err);
+/* Takes the lock again once nobody holds it any more, for which it waits up to @timeout_ms.
+ * MVM_E_NOT_FOUND when the folder is gone, or another VM's by now: it is then not ours to touch. */
+int vmdir_take_back(struct vmdir *d, int timeout_ms, mvm_error **err);
 /* Removes the folders of VMs that were to be removed and whose processes were all killed before
  * they could. Those that
  * run, or whose processes are still dying, are left alone. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is wrong gives the defaults, and nothing but them (guest.md G-44). */
-#include "guest/init/guest-config.h"
+#include "agent/guest-config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

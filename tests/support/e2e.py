@@ -6,6 +6,7 @@ folders, images, kernels and VMs. Its processes carry a variable that marks them
 them wherever they ended up.
 """
 import fcntl
+import json
 import os
 import pathlib
 import pty
@@ -26,7 +27,7 @@ USER_ID = 61234
 TIMEOUT = 120
 # Seconds that processes and files have to vanish after their VM has ended.
 SETTLE = 10
-PROGRAMS = ('microvm', 'microvm-runner', 'microvm-init')
+PROGRAMS = ('microvm', 'microvm-runner', 'microvm-vsock', 'microvm-init')
 
 
 def build_dirs():
@@ -64,15 +65,39 @@ class Locked:
         self.file.close()
 
 
+def kernel_is_usable(data):
+    listed = subprocess.run([find_program('microvm'), 'kernel', 'ls', '--json', '--data-dir', data], check=True,
+                            stdout=subprocess.PIPE, env={k: v for k, v in os.environ.items() if k != 'MICROVM_KERNEL'})
+    return any(k['path'].startswith(str(data)) for k in json.loads(listed.stdout))
+
+
 def cached_kernels():
-    """The folder that holds <release>/vmlinux: fetched once by the command under test."""
+    """The folder that holds <release>/vmlinux: fetched once by the command under test, and again where the one of an
+    earlier run lacks what this program needs."""
     data = cache_dir() / 'kernel-data'
     with Locked('kernel'):
-        if not list(data.glob('cache/kernels/*/vmlinux')):
+        if not kernel_is_usable(data):
             env = {**os.environ, 'MICROVM_DATA_DIR': str(data), 'MICROVM_INIT': find_program('microvm-init')}
             subprocess.run([find_program('microvm'), 'kernel', 'fetch'], env=env, check=True, timeout=900,
                            stdin=subprocess.DEVNULL)
     return data / 'cache' / 'kernels'
+
+
+def vsock_tool():
+    """The program of tests/support/vsock-tool.c, for inside of guests."""
+    path = cache_dir() / 'vsock-tool'
+    source = TOP / 'tests' / 'support' / 'vsock-tool.c'
+    with Locked('vsock-tool'):
+        if not path.exists() or path.stat().st_mtime < source.stat().st_mtime:
+            headers = next(d for d in (b / 'guest' / 'kernel-headers' for b in build_dirs()) if d.exists())
+            subprocess.run(['musl-gcc', '-static', '-Os', '-s', '-Wall', '-Werror', '-D_GNU_SOURCE', '-isystem', headers,
+                            '-o', path, source], check=True)
+            path.chmod(0o755)
+    # Where an ordinary user reaches it.
+    copy = pathlib.Path(tempfile.mkdtemp(prefix='microvm-e2e-', dir='/tmp')) / 'vsock-tool'
+    unittest.addModuleCleanup(shutil.rmtree, copy.parent, True)
+    copy.parent.chmod(0o755)
+    return shutil.copy(path, copy)
 
 
 def wait_until_dead(pids):
@@ -192,8 +217,11 @@ class Host:
                 pass
         shutil.rmtree(self.base, ignore_errors=True)
 
-    def start(self, *args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=None, **kw):
-        return Started(subprocess.Popen([self.microvm, *map(str, args)], stdin=stdin, stdout=stdout, stderr=stderr,
+    def start(self, *args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=None,
+              program=None, **kw):
+        """The microvm command, or another @program, with @args."""
+        words = [program or self.microvm, *map(str, args)]
+        return Started(subprocess.Popen(words, stdin=stdin, stdout=stdout, stderr=stderr,
                                         env={**self.env, **(env or {})}, cwd=self.base / 'home',
                                         start_new_session=True, **self.ids, **kw))
 
@@ -322,12 +350,12 @@ class Case(unittest.TestCase):
 class Terminal:
     """A command on a terminal of its own, its controlling one, as a person at a keyboard has it."""
 
-    def __init__(self, host, *args, rows=24, cols=80):
+    def __init__(self, host, *args, rows=24, cols=80, **kw):
         self.master, slave = pty.openpty()
         self.resize(rows, cols)
         self.seen = bytearray()
         self.process = host.start(*args, stdin=slave, stdout=slave, stderr=slave,
-                                  preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)).process
+                                  preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), **kw).process
         self.attributes = termios.tcgetattr(slave)
         self.slave = slave
         self.lock = threading.Condition()

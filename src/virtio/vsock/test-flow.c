@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Credit, back-pressure and ends of connections; limits. */
+#include "virtio/vsock/test-fixture.h"
+
+static struct conn *only_conn(const struct fixture *f)
+{
+    assert_non_null(f->g.device->conns);
+    assert_null(f->g.device->conns->next);
+    return f->g.device->conns;
+}
+
+/* Sends @len bytes in packets of at most 64 KiB without a look at what the host does. */
+static void pour(struct fixture *f, uint32_t port, size_t len)
+{
+    static char data[64 << 10];
+
+    while (len > 0) {
+        uint32_t part = len < sizeof(data) ? (uint32_t) len : (uint32_t) sizeof(data);
+
+        guest_send(&f->g, port, 1, VSOCK_OP_RW, data, part);
+        len -= part;
+    }
+}
+
+static size_t drain(struct fixture *f, int fd)
+{
+    static char data[64 << 10];
+    size_t total = 0;
+
+    for (int idle = 0; idle < 3; idle++) {
+        ssize_t n;
+
+        while ((n = recv(fd, data, sizeof(data), 0)) > 0) {
+            total += (size_t) n;
+            idle = 0;
+        }
+        guest_step(&f->g);
+    }
+    return total;
+}
+
+static uint64_t held(const struct fixture *f)
+{
+    struct vsock_usage usage;
+
+    vsock_device_usage(f->g.device, &usage);
+    return usage.held;
+}
+
+static void a_host_that_does_not_read_is_held_for_up_to_the_window(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = join(f, PORT);
+    mvm_autoclose int other = join(f, PORT + 1);
+    struct vsock_packet p;
+    const struct conn *c;
+    size_t total = 0;
+    int small = 4096;
+
+    c = conn_find(f->g.device, PORT, 1);
+    assert_int_equal(setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+    while (c->received - c->passed + (16u << 10) <= c->window) {
+        pour(f, PORT, 16u << 10);
+        total += 16u << 10;
+    }
+    assert_true(held(f) > VSOCK_WINDOW_LARGE - (16u << 10));
+    guest_send(&f->g, PORT + 1, 1, VSOCK_OP_RW, "x", 1); /* stalls by itself */
+    assert_read(other, "x");
+    pour(f, PORT, c->window - (c->received - c->passed)); /* the window, to the byte */
+    total = c->received;
+    while (guest_take(&f->g, &p, NULL))
+        assert_int_equal(p.op, VSOCK_OP_CREDIT_UPDATE);
+    assert_int_equal(drain(f, fd), total);
+    assert_int_equal(held(f), 0);
+    assert_int_equal(c->passed, total);
+    assert_null(c->held); /* memory is there while it is needed */
+}
+
+static void more_than_the_window_ends_the_connection(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = join(f, PORT);
+    struct conn *c = only_conn(f);
+    int small = 4096;
+
+    assert_int_equal(setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+    while (c->window - (c->received - c->passed) > 0)
+        pour(f, PORT,
+             c->window - (c->received - c->passed) < 65536 ? c->window - (c->received - c->passed)
+                                                           : 65536);
+    pour(f, PORT, 1);
+    assert_logged(f, "reason=credit");
+    assert_int_equal(connections(f), 0);
+    assert_int_equal(held(f), 0);
+}
+
+static void the_guest_is_told_of_credit_at_half_of_what_it_may_send(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = join(f, PORT);
+    struct vsock_packet p = guest_packet(PORT, 1, VSOCK_OP_CREDIT_UPDATE);
+
+    pour(f, PORT, VSOCK_WINDOW_LARGE / 2 - 1);
+    (void) drain(f, fd);
+    assert_silence(f);
+    pour(f, PORT, 1);
+    p = assert_packet(f, VSOCK_OP_CREDIT_UPDATE, PORT, 1);
+    assert_int_equal(p.fwd_cnt, VSOCK_WINDOW_LARGE / 2);
+    /* A guest with a small window of its own may have no more than that under way. */
+    p = guest_packet(PORT, 1, VSOCK_OP_RW);
+    p.buf_alloc = 8;
+    p.len = 4;
+    guest_offer(&f->g, &p, "1234", 4);
+    guest_step(&f->g);
+    p = assert_packet(f, VSOCK_OP_CREDIT_UPDATE, PORT, 1);
+    assert_int_equal(p.fwd_cnt, VSOCK_WINDOW_LARGE / 2 + 4);
+    guest_send(&f->g, PORT, 1, VSOCK_OP_CREDIT_REQUEST, NULL, 0);
+    (void) assert_packet(f, VSOCK_OP_CREDIT_UPDATE, PORT, 1);
+    assert_silence(f);
+}
+
+static void credit_counts_across_the_wrap_of_its_numbers(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = join(f, PORT);
+    struct conn *c = only_conn(f);
+    char data[GUEST_RX_DATA];
+    struct vsock_packet p;
+
+    c->sent = c->peer_passed = UINT32_MAX - 2;
+    c->received = c->passed = c->passed_told = UINT32_MAX - 1;
+    p = guest_packet(PORT, 1, VSOCK_OP_RW);
+    p.fwd_cnt = UINT32_MAX - 2;
+    p.buf_alloc = 8;
+    p.len = 3;
+    guest_offer(&f->g, &p, "abc", 3);
+    guest_step(&f->g);
+    assert_read(fd, "abc");
+    assert_int_equal(c->passed, 1);
+    assert_int_equal(send(fd, "0123456789", 10, 0), 10);
+    guest_step(&f->g);
+    assert_true(guest_take(&f->g, &p, data));
+    assert_int_equal(p.len, 8); /* all that the guest has room for */
+    assert_int_equal(p.fwd_cnt, 1);
+    (void) assert_packet(f, VSOCK_OP_CREDIT_REQUEST, PORT, 1);
+    p = guest_packet(PORT, 1, VSOCK_OP_CREDIT_UPDATE);
+    p.fwd_cnt = 5; /* UINT32_MAX - 2 + 8 */
+    p.buf_alloc = 8;
+    guest_offer(&f->g, &p, NULL, 0);
+    guest_step(&f->g);
+    assert_true(guest_take(&f->g, &p, data));
+    assert_int_equal(p.len, 2);
+    assert_memory_equal(data, "89", 2);
+}
+
+static void credit_that_cannot_be_ends_the_connection_and_old_news_does_not(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = join(f, PORT);
+    struct vsock_packet p = guest_packet(PORT, 1, VSOCK_OP_CREDIT_UPDATE);
+    struct vsock_packet got;
+
+    assert_int_equal(send(fd, "0123456789", 10, 0), 10);
+    guest_step(&f->g);
+    (void) assert_packet(f, VSOCK_OP_RW, PORT, 1);
+    for (int i = 0; i < 2; i++) { /* the second overtook the first */
+        p.fwd_cnt = i ? 4 : 10;
+        guest_offer(&f->g, &p, NULL, 0);
+    }
+    guest_step(&f->g);
+    assert_int_equal(only_conn(f)->peer_passed, 10);
+    assert_silence(f);
+    p.fwd_cnt = 11;
+    guest_offer(&f->g, &p, NULL, 0);
+    guest_step(&f->g);
+    got = assert_packet(f, VSOCK_OP_RST, PORT, 1);
+    assert_int_equal(got.len, 0);
+    assert_end(fd);
+}
+
+static void a_guest_without_room_stalls_its_own_connection_alone(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = join(f, PORT);
+    mvm_autoclose int other = join(f, PORT + 1);
+    struct vsock_packet p = guest_packet(PORT, 1, VSOCK_OP_CREDIT_UPDATE);
+
+    p.buf_alloc = 0;
+    guest_offer(&f->g, &p, NULL, 0);
+    guest_step(&f->g);
+    assert_int_equal(send(fd, "a", 1, 0), 1);
+    guest_step(&f->g);
+    (void) assert_packet(f, VSOCK_OP_CREDIT_REQUEST, PORT, 1); /* asked once */
+    assert_int_equal(send(fd, "b", 1, 0), 1);
+    assert_int_equal(send(other, "c", 1, 0), 1);
+    guest_step(&f->g);
+    (void) assert_packet(f, VSOCK_OP_RW, PORT + 1, 1);
+    assert_silence(f);
+    p.buf_alloc = 2;
+    guest_offer(&f->g, &p, NULL, 0);
+    guest_step(&f->g);
+    p = assert_packet(f, VSOCK_OP_RW, PORT, 1);
+    assert_int_equal(p.len, 2);
+}
+
+static void without_receive_buffers_everything_waits_and_nothing_is_lost(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = join(f, PORT);
+    char block[4096] = { 0 };
+    struct vsock_packet p;
+    size_t sent = 0, got = 0;
+
+    f->g.refill = false;
+    for (ssize_t n; (n = send(fd, block, sizeof(block), 0)) > 0; guest_step(&f->g))
+        sent += (size_t) n;
+    assert_true(sent > (size_t) GUEST_RX_BUFFERS * GUEST_RX_DATA / 2);
+    guest_send(&f->g, PORT + 9, 1, VSOCK_OP_RST, NULL, 0); /* the other ring goes on */
+    f->g.refill = true;
+    shutdown(fd, SHUT_WR);
+    f->g.rx_given = 0;
+    for (int idle = 0; idle < 3; idle++) {
+        struct vsock_packet credit = guest_packet(PORT, 1, VSOCK_OP_CREDIT_UPDATE);
+
+        while (guest_take(&f->g, &p, NULL)) {
+            if (p.op == VSOCK_OP_RW)
+                got += p.len;
+            idle = 0;
+        }
+        credit.fwd_cnt = (uint32_t) got;
+        guest_offer(&f->g, &credit, NULL, 0);
+        guest_step(&f->g);
+    }
+    assert_int_equal(got, sent);
+    assert_int_equal(p.op, VSOCK_OP_SHUTDOWN);
+}
+
+static void halves_are_shut_one_by_one(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = join(f, PORT);
+    struct vsock_packet p;
+
+    guest_send(&f->g, PORT, 1, VSOCK_OP_RW, "last", 4);
+    shut(f, PORT, 1, VSOCK_SHUT_SEND);
+    assert_read(fd, "last");
+    assert_end(fd);
+    assert_int_equal(send(fd, "reply", 5, 0), 5); /* the other half lives */
+    shutdown(fd, SHUT_WR);
+    guest_step(&f->g);
+    p = assert_packet(f, VSOCK_OP_RW, PORT, 1);
+    assert_int_equal(p.len, 5);
+    p = assert_packet(f, VSOCK_OP_SHUTDOWN, PORT, 1);
+    assert_true(p.flags & VSOCK_SHUT_SEND);
+    guest_send(&f->g, PORT, 1, VSOCK_OP_RST, NULL, 0);
+    assert_int_equal(connections(f), 0);
+}
+
+static void the_hosts_half_close_keeps_the_guests_half(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = join(f, PORT);
+    struct vsock_packet p;
+
+    assert_int_equal(send(fd, "x", 1, 0), 1);
+    shutdown(fd, SHUT_WR);
+    guest_step(&f->g);
+    (void) assert_packet(f, VSOCK_OP_RW, PORT, 1);
+    p = assert_packet(f, VSOCK_OP_SHUTDOWN, PORT, 1);
+    assert_int_equal(p.flags, VSOCK_SHUT_SEND);
+    guest_send(&f->g, PORT, 1, VSOCK_OP_RW, "answer", 6);
+    assert_read(fd, "answer");
+    shut(f, PORT, 1, VSOCK_SHUT_SEND);
+    assert_end(fd);
+    guest_step(&f->g);
+    p = assert_packet(f, VSOCK_OP_SHUTDOWN, PORT, 1); /* nothing is left of it */
+    assert_int_equal(p.flags, VSOCK_SHUT_BOTH);
+    guest_send(&f->g, PORT, 1, VSOCK_OP_RST, NULL, 0);
+    assert_int_equal(connections(f), 0);
+}
+
+static void a_guest_that_reads_no_more_fails_the_hosts_writes(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = join(f, PORT);
+
+    shut(f, PORT, 1, VSOCK_SHUT_RCV);
+    assert_int_equal(send(fd, "x", 1, MSG_NOSIGNAL), -1);
+    assert_int_equal(errno, EPIPE);
+    guest_send(&f->g, PORT, 1, VSOCK_OP_RW, "still", 5);
+    assert_read(fd, "still");
+    assert_silence(f);
+}
+
+static void what_a_guest_sent_before_its_close_still_arrives(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = join(f, PORT);
+    struct conn *c = only_conn(f);
+    int small = 4096;
+
+    assert_int_equal(setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+    pour(f, PORT, 100000);
+    assert_true(held(f) > 0);
+    shut(f, PORT, 1, VSOCK_SHUT_BOTH);
+    (void) assert_packet(f, VSOCK_OP_RST, PORT, 1);
+    (void) close(join(f, PORT)); /* the guest may use its port again at once */
+    assert_int_equal(drain(f, fd), 100000);
+    assert_end(fd);
+}
+
+static void what_nobody_reads_is_dropped_after_a_while(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = join(f, PORT);
+    int small = 4096;
+
+    assert_int_equal(setsockopt(only_conn(f)->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+    pour(f, PORT, 100000);
+    shut(f, PORT, 1, VSOCK_SHUT_BOTH);
+    assert_int_equal(connections(f), 1);
+    let_time_pass(f);
+    assert_int_equal(connections(f), 0);
+    assert_logged(f, "reason=timeout");
+    assert_int_equal(held(f), 0);
+}
+
+static void a_host_peer_that_closes_ends_both_halves_after_its_data(void **state)
+{
+    struct fixture *f = *state;
+    int fd = join(f, PORT);
+    struct vsock_packet p;
+    bool data = false;
+
+    assert_int_equal(send(fd, "x", 1, 0), 1);
+    (void) close(fd);
+    guest_step(&f->g);
+    do {
+        assert_true(guest_take(&f->g, &p, NULL));
+        data |= p.op == VSOCK_OP_RW;
+    } while (p.op != VSOCK_OP_SHUTDOWN || p.flags != VSOCK_SHUT_BOTH);
+    assert_true(data);
+    guest_send(&f->g, PORT, 1, VSOCK_OP_RW, "late", 4); /* it did not know yet */
+    assert_silence(f);
+    assert_int_equal(connections(f), 1);
+    let_time_pass(f); /* and never confirms */
+    (void) assert_packet(f, VSOCK_OP_RST, PORT, 1);
+    assert_int_equal(connections(f), 0);
+}
+
+static void a_host_peer_that_dies_with_data_unread_resets(void **state)
+{
+    struct fixture *f = *state;
+    int fd = join(f, PORT);
+    struct vsock_packet p = { .op = 0 };
+
+    guest_send(&f->g, PORT, 1, VSOCK_OP_RW, "x", 1);
+    (void) close(fd);
+    guest_step(&f->g);
+    while (guest_take(&f->g, &p, NULL))
+        assert_true(p.op == VSOCK_OP_SHUTDOWN || p.op == VSOCK_OP_RST);
+    assert_int_equal(p.op, VSOCK_OP_RST);
+    assert_int_equal(connections(f), 0);
+}
+
+static void a_reset_of_the_guest_ends_the_hosts_socket(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = join(f, PORT);
+
+    guest_send(&f->g, PORT, 1, VSOCK_OP_RST, NULL, 0);
+    assert_end(fd);
+    assert_silence(f);
+    assert_int_equal(connections(f), 0);
+}
+
+static void as_many_connections_as_the_limit_and_not_one_more(void **state)
+{
+    struct fixture *f = *state;
+    struct vsock_usage usage;
+    int fds[VSOCK_CONNECTIONS_MAX];
+    int agent;
+
+    for (unsigned i = 0; i < VSOCK_CONNECTIONS_MAX; i++)
+        fds[i] = join(f, PORT + i);
+    guest_send(&f->g, 1, 1, VSOCK_OP_REQUEST, NULL, 0);
+    (void) assert_packet(f, VSOCK_OP_RST, 1, 1);
+    assert_logged(f, "reason=limit");
+    (void) close(dial(f, "listen"));
+    guest_step(&f->g);
+    assert_silence(f); /* waits in the backlog */
+    agent = dial(f, "agent");
+    guest_step(&f->g);
+    {
+        struct vsock_packet p;
+
+        assert_true(guest_take(&f->g, &p, NULL)); /* has a place of its own */
+        assert_int_equal(p.dst_port, 2000);
+    }
+    vsock_device_usage(f->g.device, &usage);
+    assert_int_equal(usage.connections, VSOCK_CONNECTIONS_MAX + 1);
+    assert_true(usage.promised < VSOCK_MEMORY_MAX * 3 / 4);
+    guest_send(&f->g, PORT, 1, VSOCK_OP_RST, NULL, 0);
+    guest_step(&f->g);
+    (void) join(f, 1); /* the freed place */
+    for (unsigned i = 0; i < VSOCK_CONNECTIONS_MAX; i++)
+        (void) close(fds[i]);
+    (void) close(agent);
+}
+
+static void a_flood_without_receive_buffers_is_answered_once_there_are_some(void **state)
+{
+    struct fixture *f = *state;
+    unsigned offered = 0, answered = 0;
+    struct vsock_packet p;
+
+    for (; offered < 3000 && (uint16_t) (f->g.tx.avail_idx - f->g.tx_vq.used_idx) < 32; offered++)
+        guest_send(&f->g, offered, 99999, VSOCK_OP_RW, NULL, 0);
+    assert_int_equal(f->g.device->n_resets, VSOCK_RESETS_PAUSE);
+    assert_true(offered > VSOCK_RESETS_PAUSE);
+    guest_give_all(&f->g);
+    for (int idle = 0; idle < 3; idle++) {
+        while (guest_take(&f->g, &p, NULL)) {
+            assert_int_equal(p.op, VSOCK_OP_RST);
+            assert_int_equal(p.dst_port, answered++);
+            idle = 0;
+        }
+        guest_step(&f->g);
+    }
+    assert_int_equal(answered, offered);
+}
+
+static void a_stopped_device_drops_its_connections_and_starts_anew(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = join(f, PORT);
+    mvm_autoclose int again = -1;
+
+    pour(f, PORT, 10);
+    vsock_device_stopped(f->g.device, VSOCK_QUEUE_RX);
+    vsock_device_stopped(f->g.device, VSOCK_QUEUE_TX);
+    guest_step(&f->g);
+    assert_int_equal(drain(f, fd), 10);
+    assert_end(fd);
+    assert_int_equal(connections(f), 0);
+    assert_int_equal(guest_start(&f->g), 0);
+    again = join(f, PORT);
+    guest_send(&f->g, PORT, 1, VSOCK_OP_RW, "x", 1);
+    assert_read(again, "x");
+}
+
+static void rings_beyond_trust_stop_the_device_until_its_reset(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = join(f, PORT);
+    mvm_autoclose int again = -1;
+
+    test_ring_desc(&f->g.tx, 0, TEST_BASE + GUEST_MEMORY, 44, 0, 0);
+    test_ring_offer(&f->g.tx, 0);
+    guest_step(&f->g);
+    assert_int_equal(f->g.broke, 1);
+    assert_logged(f, "transmit ring is broken");
+    assert_end(fd);
+    assert_int_equal(guest_start(&f->g), 0);
+    test_ring_desc(&f->g.rx, 0, TEST_BASE, VSOCK_HEADER_SIZE, TEST_F_WRITE, 0); /* no room */
+    test_ring_offer(&f->g.rx, 0);
+    guest_send(&f->g, PORT, 1, VSOCK_OP_REQUEST, NULL, 0);
+    assert_int_equal(f->g.broke, 2);
+    assert_logged(f, "receive ring is broken");
+    (void) close(take_client(f->server));
+    assert_int_equal(guest_start(&f->g), 0);
+    again = join(f, PORT);
+    assert_int_equal(f->g.broke, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_host_that_does_not_read_is_held_for_up_to_the_window),
+        TEST(more_than_the_window_ends_the_connection),
+        TEST(the_guest_is_told_of_credit_at_half_of_what_it_may_send),
+        TEST(credit_counts_across_the_wrap_of_its_numbers),
+        TEST(credit_that_cannot_be_ends_the_connection_and_old_news_does_not),
+        TEST(a_guest_without_room_stalls_its_own_connection_alone),
+        TEST(without_receive_buffers_everything_waits_and_nothing_is_lost),
+        TEST(halves_are_shut_one_by_one),
+        TEST(the_hosts_half_close_keeps_the_guests_half),
+        TEST(a_guest_that_reads_no_more_fails_the_hosts_writes),
+        TEST(what_a_guest_sent_before_its_close_still_arrives),
+        TEST(what_nobody_reads_is_dropped_after_a_while),
+        TEST(a_host_peer_that_closes_ends_both_halves_after_its_data),
+        TEST(a_host_peer_that_dies_with_data_unread_resets),
+        TEST(a_reset_of_the_guest_ends_the_hosts_socket),
+        TEST(as_many_connections_as_the_limit_and_not_one_more),
+        TEST(a_flood_without_receive_buffers_is_answered_once_there_are_some),
+        TEST(a_stopped_device_drops_its_connections_and_starts_anew),
+        TEST(rings_beyond_trust_stop_the_device_until_its_reset),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
