@@ -18,6 +18,8 @@ import tap
 
 # Programs started one after the other to see whether anything is left of them.
 MANY = int(os.environ.get('MICROVM_TEST_EXECS', '1000'))
+# Tells its terminal's size, each new one as well, until it gets a word.
+RESIZED = 'stty size; trap "stty size" WINCH; while ! read x; do :; done; echo got $x; exit 4'
 
 
 class Agent(e2e.Case):
@@ -82,7 +84,7 @@ class Agent(e2e.Case):
 
     def test_a_terminal_of_its_own_that_follows_resizes(self):
         terminal = e2e.Terminal(self.host, 'exec', '-i', '-t', 'ag', 'sh', '-c',
-                                'stty size; trap "stty size" WINCH; while ! read x; do :; done; echo got $x; exit 4', rows=31, cols=97)
+                                RESIZED, rows=31, cols=97)
         terminal.wait_for(b'31 97')
         terminal.resize(40, 120)
         terminal.wait_for(b'40 120')
