@@ -33,7 +33,7 @@ static inline int tear_down(void **state)
 static inline const char *at(const char *path)
 {
     static char full[2][512];
-    static inline int turn;
+    static int turn;
 
     turn = !turn;
     (void) snprintf(full[turn], sizeof(full[turn]), "%s/%s", w.root, path);

@@ -10,7 +10,7 @@ static void expect_file(const char *path, const char *want)
 
     if (!f)
         fail_msg("%s is not there", path);
-    (void) fread(text, 1, sizeof(text) - 1, f);
+    text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
     (void) fclose(f);
     assert_string_equal(text, want);
 }

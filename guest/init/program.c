@@ -73,6 +73,10 @@ static bool enter_workdir(char *path)
 {
     if (chdir("/") < 0)
         return false;
+    if (chdir(path) == 0)
+        return true;
+    if (errno != ENOENT)
+        return false;
     for (char *slash = path; slash;) {
         slash = strchr(slash + 1, '/');
         if (slash)
@@ -161,13 +165,10 @@ int program_start(const struct program_spec *spec, struct program *ret, mvm_erro
     r = program_io_open(&io, spec, err);
     if (r < 0)
         return r;
-    if (pipe2(ends, O_CLOEXEC) < 0)
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) /* the child's one write fits */
         return mvm_fail(err, MVM_E_SYS, errno, "make a pipe");
     io.ours.report_fd = ends[0];
     report_write = ends[1];
-    r = io_set_nonblock(io.ours.report_fd, true, err);
-    if (r < 0)
-        return r;
     io.ours.pid = _Fork();
     if (io.ours.pid < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "fork");
