@@ -3,6 +3,7 @@
 
 #include "virtio/vhost-user-wire.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/eventfd.h>
@@ -460,6 +461,22 @@ static void a_ring_without_a_kick_descriptor_is_refused(void **state)
     assert_ends(f, "without a kick descriptor");
 }
 
+static void a_kick_descriptor_that_gives_nothing_does_not_spin(void **state)
+{
+    struct fixture *f = *state;
+    int fds[2];
+
+    set_up(f);
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    (void) close(fds[1]); /* readable for ever, without a byte */
+    send_fd(f, VHOST_USER_SET_VRING_KICK, 0, fds[0]);
+    step(f);
+    step(f);
+    assert_true(f->kicked[0] <= 1);
+    assert_int_equal(f->ended, 0);
+    (void) close(fds[0]);
+}
+
 static void requests_that_were_not_offered_are_refused(void **state)
 {
     static const uint32_t requests[] = {
@@ -563,6 +580,7 @@ int main(void)
         TEST(rings_do_not_change_while_they_run),
         TEST(rings_that_are_not_there_are_refused),
         TEST(a_ring_without_a_kick_descriptor_is_refused),
+        TEST(a_kick_descriptor_that_gives_nothing_does_not_spin),
         TEST(requests_that_were_not_offered_are_refused),
         TEST(messages_of_a_wrong_length_are_refused),
         TEST(messages_that_are_too_long_are_refused),
