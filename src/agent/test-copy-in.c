@@ -39,6 +39,22 @@ static void tree_goes_in_as_it_is(void **state)
     assert_int_equal(r.skipped, 1);
 }
 
+static void set_id_bits_go_in_with_an_archive_alone(void **state)
+{
+    static const struct copy_options archive = { .archive = true };
+    struct fixture *f = *state;
+    mvm_autofree char *src = in_root(f, "file");
+    struct copy_result r;
+
+    sandbox_write(f->sb->root_fd, "file", "");
+    assert_int_equal(fchmodat(f->sb->root_fd, "file", 06755, 0), 0);
+    assert_int_equal(copy_in(f->client, src, "/x", &plain, &r, NULL), 0);
+    assert_string_equal(strbuf_str(&f->log), "target /x\n100755 '' 0\n");
+    strbuf_reset(&f->log);
+    assert_int_equal(copy_in(f->client, src, "/x", &archive, &r, NULL), 0);
+    assert_string_equal(strbuf_str(&f->log), "target /x own\n106755 '' 0\n");
+}
+
 static void places_in_the_guest_are_those_of_docker_cp(void **state)
 {
     static const struct {
@@ -136,7 +152,7 @@ static void tar_of_a_tree_goes_back_in(void **state)
     assert_string_equal(strbuf_str(&f->log), "target /back\n"
                                              "40700 '' 0\n"
                                              "40555 't' 0\n"
-                                             "104751 't/a' 5\n"
+                                             "100751 't/a' 5\n"
                                              "40755 't/d' 0\n"
                                              "100600 't/d/empty' 0\n"
                                              "40755 't/d/e' 0\n"
@@ -298,6 +314,7 @@ int main(void)
 #define COPY_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
         COPY_TEST(tree_goes_in_as_it_is),
+        COPY_TEST(set_id_bits_go_in_with_an_archive_alone),
         COPY_TEST(places_in_the_guest_are_those_of_docker_cp),
         COPY_TEST(link_as_the_source_is_a_link_or_what_it_means),
         COPY_TEST(failing_guest_ends_the_copy),
