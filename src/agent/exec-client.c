@@ -301,6 +301,12 @@ static int exec_take(struct exec_client *e, const struct agent_output *m, mvm_er
     case AGENT_OUTPUT_STARTED:
         e->state = EXEC_RUNNING;
         e->input_window = m->window;
+        if (e->input.fd < 0 && m->window > 0) { /* of the main program the VM's config decides */
+            int r = exec_send(e, &(struct agent_input){ .kind = AGENT_INPUT_STDIN_END }, err);
+
+            if (r < 0)
+                return r;
+        }
         input_update(e);
         if (e->call && e->handler->started)
             e->handler->started(e->user, m->pid);
