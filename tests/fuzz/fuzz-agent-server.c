@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Arbitrary bytes as a client's side of one connection to the guest's agent. Programs are pipes that
- * end when their input is over, files are those of a folder made for each input. What comes back
- * has to be ttrpc, and when the client has gone nothing may be left of it.
+ * Arbitrary bytes as a client's side of one connection to the guest's agent. Programs are pipes
+ * that end when their input is over, files are those of a folder made for each input. What comes
+ * back has to be ttrpc, and when the client has gone nothing may be left of it.
  */
 #include "guest/agent/conn.h"
 #include "guest/agent/server.h"
