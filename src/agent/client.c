@@ -5,43 +5,10 @@
  * sending, since a server may answer that with a response of its own. Frames for any other stream
  * than these and the open ones are a broken peer's.
  */
-#include "agent/client.h"
+#include "agent/client-internal.h"
 
 #include <sys/epoll.h>
 #include <sys/socket.h>
-
-/* The oldest is forgotten; an answer that comes later than for so many calls ends the connection.
- */
-#define LATE_MAX 256
-
-struct agent_call {
-    struct agent_client *client; /* borrowed */
-    struct agent_call *next;
-    uint32_t stream;
-    enum agent_streams streams;
-    bool local_closed, remote_closed, wants_room;
-    struct loop_source *timer; /* owned; NULL: no deadline */
-    const struct agent_call_handler *handler;
-    void *user;
-};
-
-struct agent_client {
-    struct loop *loop; /* borrowed */
-    int fd;            /* owned */
-    struct loop_source *source;
-    struct ttrpc_parser parser;
-    struct strbuf out;
-    size_t sent; /* bytes of @out that are gone */
-    uint32_t next_stream;
-    struct agent_call *calls; /* owned list */
-    size_t n_calls;
-    uint32_t late[LATE_MAX];
-    size_t n_late; /* ever */
-    agent_closed_fn *closed;
-    void *user;
-    unsigned busy; /* callbacks that run; memory stays until they are through */
-    bool broken, freed;
-};
 
 struct loop *agent_client_loop(const struct agent_client *c)
 {
@@ -57,7 +24,7 @@ static void client_disconnect(struct agent_client *c)
     c->fd = -EBADF;
 }
 
-static void call_unlink(struct agent_call *call)
+void call_unlink(struct agent_call *call)
 {
     struct agent_call **at = &call->client->calls;
 
@@ -68,7 +35,7 @@ static void call_unlink(struct agent_call *call)
     loop_remove(call->timer);
 }
 
-static void client_leave(struct agent_client *c)
+void client_leave(struct agent_client *c)
 {
     if (--c->busy > 0 || !c->freed)
         return;
@@ -93,7 +60,7 @@ void agent_client_free(struct agent_client *c)
     client_leave(c);
 }
 
-static void remember_late(struct agent_client *c, uint32_t stream)
+void client_remember_late(struct agent_client *c, uint32_t stream)
 {
     c->late[c->n_late++ % LATE_MAX] = stream;
 }
@@ -117,10 +84,9 @@ static void call_end(struct agent_call *call, int r, struct bytes_view payload,
     handler->ended(user, r, payload, err);
 }
 
-/* Ends the call with the error of @r in *@err, and looks out for what may still come for it. */
-static void call_fail(struct agent_call *call, int r, mvm_error *err)
+void call_fail(struct agent_call *call, int r, const mvm_error *err)
 {
-    remember_late(call->client, call->stream);
+    client_remember_late(call->client, call->stream);
     call_end(call, r, (struct bytes_view){ .len = 0 }, err);
 }
 
@@ -144,7 +110,7 @@ static void client_break(struct agent_client *c, mvm_error *why)
         c->closed(c->user, reason);
 }
 
-static size_t client_queued(const struct agent_client *c)
+size_t client_queued(const struct agent_client *c)
 {
     return c->out.len - c->sent;
 }
@@ -172,8 +138,7 @@ static uint32_t client_events(const struct agent_client *c)
     return EPOLLIN | (client_queued(c) > 0 ? EPOLLOUT : 0);
 }
 
-/* Sends at once what goes at once; that the socket is broken comes to light in the loop. */
-static int client_push(struct agent_client *c, mvm_error **err)
+int client_push(struct agent_client *c, mvm_error **err)
 {
     if (c->out.failed) {
         int r = c->out.failed == MVM_E_NOMEM ? MVM_E_NOMEM : MVM_E_BUSY;
@@ -188,8 +153,7 @@ static int client_push(struct agent_client *c, mvm_error **err)
     return loop_set_events(c->source, client_events(c), err);
 }
 
-/* Before a frame is added: what is gone makes room. */
-static struct strbuf *client_out(struct agent_client *c)
+struct strbuf *client_out(struct agent_client *c)
 {
     if (c->sent > 0) {
         c->out.len -= c->sent;
@@ -197,18 +161,6 @@ static struct strbuf *client_out(struct agent_client *c)
         c->sent = 0;
     }
     return &c->out;
-}
-
-static void on_deadline(void *user)
-{
-    struct agent_call *call = user;
-    struct agent_client *c = call->client;
-    mvm_autoerror mvm_error *err = NULL;
-    int r = mvm_fail(&err, MVM_E_TIMEOUT, 0, "the guest's agent did not answer in time");
-
-    c->busy++;
-    call_fail(call, r, err);
-    client_leave(c);
 }
 
 static struct agent_call *find_call(const struct agent_client *c, uint32_t stream)
@@ -229,7 +181,7 @@ static void take_response(struct agent_call *call, struct bytes_view payload)
     if (r == 0)
         r = agent_status_check(m.code, m.message, &err);
     if (call->streams == AGENT_STREAMS_BOTH && !call->local_closed)
-        remember_late(call->client, call->stream);
+        client_remember_late(call->client, call->stream);
     call_end(call, r, r == 0 ? m.payload : (struct bytes_view){ .len = 0 }, err);
 }
 
@@ -374,106 +326,4 @@ int agent_client_new(struct loop *loop, int fd, agent_closed_fn *closed, void *u
     c->fd = steal_fd(&owned);
     *ret = steal_ptr(&c);
     return 0;
-}
-
-static uint8_t request_flags(enum agent_streams streams)
-{
-    return streams == AGENT_STREAMS_BOTH     ? TTRPC_REMOTE_OPEN
-           : streams == AGENT_STREAMS_SERVER ? TTRPC_REMOTE_CLOSED
-                                             : 0;
-}
-
-static int check_start(const struct agent_client *c, const struct agent_call_spec *spec,
-                       mvm_error **err)
-{
-    if (c->broken)
-        return mvm_fail(err, MVM_E_NET, 0, "the connection to the guest's agent has ended");
-    if (c->n_calls >= AGENT_CALLS_MAX || c->next_stream > INT32_MAX)
-        return mvm_fail(err, MVM_E_LIMIT, 0, "too many calls to the guest's agent");
-    /* What the envelope adds is far below the difference of the guest's limit to ttrpc's. */
-    if (spec->payload.len > AGENT_FRAME_MAX - 1024)
-        return mvm_fail(err, MVM_E_LIMIT, 0, "%s: request of %zu bytes", spec->method,
-                        spec->payload.len);
-    return 0;
-}
-
-int agent_call_start(struct agent_client *c, const struct agent_call_spec *spec,
-                     struct agent_call **ret, mvm_error **err)
-{
-    const struct ttrpc_request request = {
-        .service = { (const uint8_t *) AGENT_SERVICE, strlen(AGENT_SERVICE) },
-        .method = { (const uint8_t *) spec->method, strlen(spec->method) },
-        .payload = spec->payload,
-        .timeout_ns = spec->timeout_ms * INT64_C(1000000)
-    };
-    mvm_autofree struct agent_call *call = NULL;
-    int r = check_start(c, spec, err);
-
-    if (r < 0)
-        return r;
-    call = calloc(1, sizeof(*call));
-    if (!call)
-        return mvm_fail_nomem(err);
-    call->client = c;
-    call->stream = c->next_stream;
-    call->streams = spec->streams;
-    call->local_closed = spec->streams != AGENT_STREAMS_BOTH;
-    call->handler = spec->handler;
-    call->user = spec->user;
-    if (spec->timeout_ms > 0)
-        r = loop_add_timer(c->loop,
-                           spec->timeout_ms > INT32_MAX - AGENT_DEADLINE_GRACE_MS
-                               ? INT32_MAX
-                               : spec->timeout_ms + AGENT_DEADLINE_GRACE_MS,
-                           on_deadline, call, &call->timer, err);
-    if (r < 0)
-        return r;
-    ttrpc_request_frame(&request, call->stream, request_flags(spec->streams), client_out(c));
-    r = client_push(c, err);
-    if (r < 0) {
-        loop_remove(call->timer);
-        return r;
-    }
-    c->next_stream += 2;
-    call->next = c->calls;
-    c->calls = call;
-    c->n_calls++;
-    *ret = steal_ptr(&call);
-    return 0;
-}
-
-int agent_call_send(struct agent_call *call, struct bytes_view message, mvm_error **err)
-{
-    if (call->local_closed)
-        return mvm_fail(err, MVM_E_STATE, 0, "the call sends no more");
-    if (message.len > AGENT_FRAME_MAX)
-        return mvm_fail(err, MVM_E_LIMIT, 0, "message of %zu bytes, at most %u", message.len,
-                        AGENT_FRAME_MAX);
-    ttrpc_data_frame(message, call->stream, 0, client_out(call->client));
-    return client_push(call->client, err);
-}
-
-bool agent_call_has_room(struct agent_call *call)
-{
-    call->wants_room = call->handler->room && client_queued(call->client) >= AGENT_SEND_HIGH;
-    return client_queued(call->client) < AGENT_SEND_HIGH;
-}
-
-int agent_call_close(struct agent_call *call, mvm_error **err)
-{
-    if (call->local_closed)
-        return 0;
-    call->local_closed = true;
-    ttrpc_data_frame((struct bytes_view){ .len = 0 }, call->stream,
-                     TTRPC_REMOTE_CLOSED | TTRPC_NO_DATA, client_out(call->client));
-    return client_push(call->client, err);
-}
-
-void agent_call_cancel(struct agent_call *call)
-{
-    if (!call)
-        return;
-    remember_late(call->client, call->stream);
-    call_unlink(call);
-    free(call);
 }

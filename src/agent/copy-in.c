@@ -15,6 +15,7 @@
 struct writing {
     struct agent_client *client; /* borrowed */
     struct agent_call *call;     /* NULL once it has ended */
+    bool own;
     bool ended;
     int r;
     mvm_error *error; /* owned */
@@ -87,9 +88,12 @@ static int send_item(struct writing *w, const struct agent_item *m, mvm_error **
 static int sink_info(void *user, const struct agent_file *f, mvm_error **err)
 {
     /* A shallow copy: what it owns stays the caller's. */
-    const struct agent_item m = { .kind = AGENT_ITEM_INFO, .info = *f };
+    struct agent_item m = { .kind = AGENT_ITEM_INFO, .info = *f };
+    struct writing *w = user;
 
-    return send_item(user, &m, err);
+    if (!w->own)
+        m.info.mode &= S_IFMT | 0777; /* set-id bits for root's file would be another thing */
+    return send_item(w, &m, err);
 }
 
 static int sink_data(void *user, struct bytes_view data, mvm_error **err)
@@ -110,7 +114,7 @@ static int writing_start(struct writing *w, struct agent_client *c, const char *
                                        .own = own };
     int r;
 
-    *w = (struct writing){ .client = c, .message = STRBUF_INIT(AGENT_FRAME_MAX) };
+    *w = (struct writing){ .client = c, .own = own, .message = STRBUF_INIT(AGENT_FRAME_MAX) };
     r = agent_call_start(c, &spec, &w->call, err);
     return r < 0 ? r : send_item(w, &target, err);
 }

@@ -13,7 +13,7 @@ struct tar_sink {
     struct stream_end end;
     char *prefix;            /* owned */
     struct archive *archive; /* owned */
-    locale_t locale;         /* owned; C, in which libarchive leaves the bytes of names alone */
+    locale_t locale;         /* owned */
     mvm_error *write_error;  /* owned: why the descriptor took no more */
     int write_code;
 };
@@ -23,14 +23,17 @@ static void locale_leave(locale_t *before)
 {
     (void) uselocale(*before);
 }
-#define IN_C_LOCALE(s) \
+#define IN_LOCALE(s) \
     __attribute__((cleanup(locale_leave), unused)) locale_t locale_ = uselocale((s)->locale)
 
+/* libarchive 3.6.2 leaks what it holds when its writer fails, so that it never hears of that: the
+ * rest is dropped, and whoever called it asks for write_code. */
 static la_ssize_t write_out(struct archive *a, void *user, const void *data, size_t len)
 {
     struct tar_sink *s = user;
 
-    for (;;) {
+    (void) a;
+    while (s->write_code == 0) {
         struct pollfd p = { .fd = s->end.fd, .events = POLLOUT };
         ssize_t n = -1;
 
@@ -44,12 +47,12 @@ static la_ssize_t write_out(struct archive *a, void *user, const void *data, siz
         if (errno == EINTR)
             continue;
         s->write_code = mvm_fail(&s->write_error, MVM_E_SYS, errno, "write the tar stream");
-        archive_set_error(a, EIO, "the tar stream cannot be written");
-        return -1;
     }
+    return (la_ssize_t) len;
 }
 
-static int tar_fail(struct tar_sink *s, mvm_error **err)
+/* After a call of libarchive: whether it, and the writing, went well. */
+static int tar_check(struct tar_sink *s, bool good, mvm_error **err)
 {
     const char *text = archive_error_string(s->archive);
 
@@ -57,6 +60,8 @@ static int tar_fail(struct tar_sink *s, mvm_error **err)
         error_move(err, steal_ptr(&s->write_error));
         return s->write_code;
     }
+    if (good)
+        return 0;
     return mvm_fail(err, MVM_E_SYS, 0, "make the tar stream: %s", text ? text : "no reason given");
 }
 
@@ -73,17 +78,19 @@ int tar_sink_new(int fd, const char *prefix, struct tar_sink **ret, mvm_error **
     r = stream_end_open(fd, true, &s->end, err);
     if (r < 0)
         return r;
-    s->locale = newlocale(LC_ALL_MASK, "C", (locale_t) 0);
+    /* Names that are UTF-8 need no mark in the stream then, which other programs remark upon. */
+    s->locale = newlocale(LC_ALL_MASK, "C.UTF-8", (locale_t) 0);
+    if (s->locale == (locale_t) 0)
+        s->locale = newlocale(LC_ALL_MASK, "C", (locale_t) 0);
     s->prefix = strdup(prefix);
     s->archive = archive_write_new();
     if (s->locale == (locale_t) 0 || !s->prefix || !s->archive)
         return mvm_fail_nomem(err);
-    IN_C_LOCALE(s);
+    IN_LOCALE(s);
     if (archive_write_set_format_pax_restricted(s->archive) != ARCHIVE_OK ||
-        archive_write_set_options(s->archive, "hdrcharset=BINARY") != ARCHIVE_OK ||
         archive_write_set_bytes_in_last_block(s->archive, 1) != ARCHIVE_OK ||
         archive_write_open(s->archive, s, NULL, write_out, NULL) != ARCHIVE_OK)
-        return tar_fail(s, err);
+        return tar_check(s, false, err);
     *ret = steal_ptr(&s);
     return 0;
 }
@@ -102,7 +109,7 @@ static int sink_info(void *user, const struct agent_file *f, mvm_error **err)
         archive_entry_free(e);
         return mvm_fail_nomem(err);
     }
-    IN_C_LOCALE(s);
+    IN_LOCALE(s);
     archive_entry_copy_pathname(e, name);
     archive_entry_set_mode(e, f->mode);
     archive_entry_set_uid(e, f->uid);
@@ -114,17 +121,17 @@ static int sink_info(void *user, const struct agent_file *f, mvm_error **err)
         archive_entry_copy_symlink(e, f->link);
     code = archive_write_header(s->archive, e);
     archive_entry_free(e);
-    return code >= ARCHIVE_WARN ? 0 : tar_fail(s, err);
+    /* A name that is no UTF-8 goes as it is, with a warning. */
+    return tar_check(s, code >= ARCHIVE_WARN, err);
 }
 
 static int sink_data(void *user, struct bytes_view data, mvm_error **err)
 {
     struct tar_sink *s = user;
 
-    IN_C_LOCALE(s);
-    return archive_write_data(s->archive, data.data, data.len) == (la_ssize_t) data.len
-               ? 0
-               : tar_fail(s, err);
+    IN_LOCALE(s);
+    return tar_check(
+        s, archive_write_data(s->archive, data.data, data.len) == (la_ssize_t) data.len, err);
 }
 
 struct copy_sink tar_sink_get(struct tar_sink *s)
@@ -134,8 +141,8 @@ struct copy_sink tar_sink_get(struct tar_sink *s)
 
 int tar_sink_finish(struct tar_sink *s, mvm_error **err)
 {
-    IN_C_LOCALE(s);
-    return archive_write_close(s->archive) == ARCHIVE_OK ? 0 : tar_fail(s, err);
+    IN_LOCALE(s);
+    return tar_check(s, archive_write_close(s->archive) == ARCHIVE_OK, err);
 }
 
 void tar_sink_free(struct tar_sink *s)
@@ -143,8 +150,8 @@ void tar_sink_free(struct tar_sink *s)
     if (!s)
         return;
     if (s->archive) {
-        /* Not closed: a stream that is not whole must not look as if it were. */
-        (void) archive_write_fail(s->archive);
+        /* A stream that is not whole must not look as if it were: its end is dropped. */
+        s->write_code = s->write_code ? s->write_code : MVM_E_CANCELLED;
         (void) archive_write_free(s->archive);
     }
     if (s->locale != (locale_t) 0)

@@ -9,54 +9,13 @@
  * The call's end is told to our caller once the outputs' buffers are empty. That is the last thing
  * that a callback does, since the caller may free us then.
  */
-#include "agent/exec-client.h"
+#include "agent/exec-internal.h"
 
 #include "agent/wire.h"
-#include "base/stream-end.h"
 
 #include <sys/epoll.h>
 
-/* Bytes that are written before their room is granted again: half of the window, so that the guest
- * can go on meanwhile. */
-#define GRANT_MIN (AGENT_WINDOW / 2)
-
-enum exec_state {
-    EXEC_STARTING,
-    EXEC_RUNNING,
-    EXEC_EXITED
-};
-
-struct exec_output {
-    struct exec_client *exec; /* borrowed */
-    uint32_t number;          /* 1 stdout, 2 stderr */
-    struct stream_end end;
-    struct loop_source *source; /* while there is something to write */
-    struct strbuf buffer;
-    size_t start;       /* bytes of @buffer that were written */
-    uint32_t window;    /* bytes that may still come */
-    uint32_t written;   /* bytes whose room was not granted again yet */
-    uint64_t received;  /* bytes in all */
-    uint64_t delivered; /* of them, written or dropped */
-    bool closed;        /* nobody reads: what comes is dropped */
-};
-
-struct exec_client {
-    struct loop *loop;       /* borrowed */
-    struct agent_call *call; /* NULL once it has ended */
-    enum exec_state state;
-    struct exec_output outputs[2];
-    struct stream_end input;
-    struct loop_source *input_source;
-    uint64_t input_window;
-    const struct exec_client_handler *handler;
-    void *user;
-    int r; /* how the call ended */
-    uint32_t status, signal_number;
-    mvm_error *error;
-    uint8_t chunk[AGENT_DATA_MAX];
-};
-
-static int exec_send(struct exec_client *e, const struct agent_input *m, mvm_error **err)
+int exec_send(struct exec_client *e, const struct agent_input *m, mvm_error **err)
 {
     mvm_autovalue(strbuf) buf = STRBUF_INIT(AGENT_FRAME_MAX);
     int r;
@@ -109,8 +68,7 @@ static void input_end(struct exec_client *e)
     stream_end_close(&e->input);
 }
 
-/* Tells the caller, once the call has ended and its output is written. The last thing to do. */
-static void exec_check_end(struct exec_client *e)
+void exec_check_end(struct exec_client *e)
 {
     if (e->call || e->outputs[0].buffer.len > 0 || e->outputs[1].buffer.len > 0 || !e->handler)
         return;
@@ -120,8 +78,7 @@ static void exec_check_end(struct exec_client *e)
     handler->ended(e->user, e->r, e->status, e->signal_number, e->error);
 }
 
-/* Ends the call with what failed here. */
-static void exec_fail(struct exec_client *e, int r, mvm_error *err)
+void exec_fail(struct exec_client *e, int r, mvm_error *err)
 {
     agent_call_cancel(e->call);
     e->call = NULL;
@@ -132,127 +89,6 @@ static void exec_fail(struct exec_client *e, int r, mvm_error *err)
     } else {
         mvm_error_free(err);
     }
-}
-
-static int output_grant(struct exec_output *o, mvm_error **err)
-{
-    const struct agent_input m = { .kind = AGENT_INPUT_WINDOW,
-                                   .number = o->number,
-                                   .bytes = o->written };
-    int r;
-
-    if (o->written < GRANT_MIN || !o->exec->call || o->exec->state != EXEC_RUNNING)
-        return 0;
-    r = exec_send(o->exec, &m, err);
-    if (r < 0)
-        return r;
-    o->window += o->written;
-    o->written = 0;
-    return 0;
-}
-
-static void output_drop(struct exec_output *o)
-{
-    o->written += (uint32_t) (o->buffer.len - o->start);
-    o->delivered = o->received;
-    strbuf_reset(&o->buffer);
-    o->start = 0;
-}
-
-/* Nobody reads any more: the program is to get its SIGPIPE. */
-static int output_broken(struct exec_output *o, mvm_error **err)
-{
-    const struct agent_input m = { .kind = AGENT_INPUT_OUTPUT_CLOSED, .number = o->number };
-
-    o->closed = true;
-    output_drop(o);
-    return o->exec->call && o->exec->state == EXEC_RUNNING ? exec_send(o->exec, &m, err) : 0;
-}
-
-/* Writes what goes. With a blocking end only after a poll, and once. */
-static int output_flush(struct exec_output *o, bool polled, mvm_error **err)
-{
-    while (o->start < o->buffer.len && (polled || !o->end.blocking)) {
-        ssize_t n = stream_end_write(&o->end, o->buffer.data + o->start, o->buffer.len - o->start);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN)
-            break;
-        if (n < 0)
-            return output_broken(o, err);
-        o->start += (size_t) n;
-        o->written += (uint32_t) n;
-        o->delivered += (uint64_t) n;
-        if (o->end.blocking)
-            break;
-    }
-    if (o->start == o->buffer.len)
-        output_drop(o);
-    return output_grant(o, err);
-}
-
-static void on_output_writable(void *user, uint32_t events);
-
-/* Watched while there is something to write: epoll tells of a hang-up even where nothing is asked.
- */
-static int output_watch(struct exec_output *o, mvm_error **err)
-{
-    if (o->buffer.len == 0) {
-        loop_remove(o->source);
-        o->source = NULL;
-        return 0;
-    }
-    return o->source ? 0
-                     : loop_add_fd(o->exec->loop, o->end.fd, EPOLLOUT, on_output_writable, o,
-                                   &o->source, err);
-}
-
-static void on_output_writable(void *user, uint32_t events)
-{
-    struct exec_output *o = user;
-    struct exec_client *e = o->exec;
-    mvm_error *err = NULL;
-    int r;
-
-    (void) events;
-    r = output_flush(o, true, &err);
-    if (r == 0)
-        r = output_watch(o, &err);
-    if (r < 0) {
-        output_drop(o);
-        (void) output_watch(o, NULL); /* takes it out */
-        exec_fail(e, r, err);
-    }
-    exec_check_end(e);
-}
-
-static int output_take(struct exec_output *o, struct bytes_view data, mvm_error **err)
-{
-    int r;
-
-    if (data.len > o->window)
-        return mvm_fail(err, MVM_E_FORMAT, 0, "stream %u: %zu bytes where %u were granted",
-                        o->number, data.len, o->window);
-    o->window -= (uint32_t) data.len;
-    o->received += data.len;
-    if (o->end.fd < 0 || o->closed) {
-        o->delivered += data.len;
-        o->written += (uint32_t) data.len;
-        return output_grant(o, err);
-    }
-    if (o->start >
-        0) { /* what was written makes room: the buffer never holds more than the window */
-        o->buffer.len -= o->start;
-        memmove(o->buffer.data, o->buffer.data + o->start, o->buffer.len);
-        o->start = 0;
-    }
-    if (data.len > 0)
-        strbuf_add(&o->buffer, data.data, data.len);
-    r = strbuf_check(&o->buffer, "output", err);
-    if (r == 0)
-        r = output_flush(o, false, err);
-    return r < 0 ? r : output_watch(o, err);
 }
 
 static void input_update(struct exec_client *e);
@@ -325,13 +161,19 @@ static int exec_take(struct exec_client *e, const struct agent_output *m, mvm_er
     case AGENT_OUTPUT_STARTED:
         e->state = EXEC_RUNNING;
         e->input_window = m->window;
+        if (e->input.fd < 0 && m->window > 0) { /* of the main program the VM's config decides */
+            int r = exec_send(e, &(struct agent_input){ .kind = AGENT_INPUT_STDIN_END }, err);
+
+            if (r < 0)
+                return r;
+        }
         input_update(e);
         if (e->call && e->handler->started)
             e->handler->started(e->user, m->pid);
         break;
     case AGENT_OUTPUT_STDOUT:
     case AGENT_OUTPUT_STDERR:
-        return output_take(&e->outputs[m->kind == AGENT_OUTPUT_STDERR], m->data, err);
+        return exec_output_take(&e->outputs[m->kind == AGENT_OUTPUT_STDERR], m->data, err);
     case AGENT_OUTPUT_STDIN_WINDOW:
         e->input_window += m->window;
         input_update(e);

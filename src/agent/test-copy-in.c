@@ -39,6 +39,22 @@ static void tree_goes_in_as_it_is(void **state)
     assert_int_equal(r.skipped, 1);
 }
 
+static void set_id_bits_go_in_with_an_archive_alone(void **state)
+{
+    static const struct copy_options archive = { .archive = true };
+    struct fixture *f = *state;
+    mvm_autofree char *src = in_root(f, "file");
+    struct copy_result r;
+
+    sandbox_write(f->sb->root_fd, "file", "");
+    assert_int_equal(fchmodat(f->sb->root_fd, "file", 06755, 0), 0);
+    assert_int_equal(copy_in(f->client, src, "/x", &plain, &r, NULL), 0);
+    assert_string_equal(strbuf_str(&f->log), "target /x\n100755 '' 0\n");
+    strbuf_reset(&f->log);
+    assert_int_equal(copy_in(f->client, src, "/x", &archive, &r, NULL), 0);
+    assert_string_equal(strbuf_str(&f->log), "target /x own\n106755 '' 0\n");
+}
+
 static void places_in_the_guest_are_those_of_docker_cp(void **state)
 {
     static const struct {
@@ -136,7 +152,7 @@ static void tar_of_a_tree_goes_back_in(void **state)
     assert_string_equal(strbuf_str(&f->log), "target /back\n"
                                              "40700 '' 0\n"
                                              "40555 't' 0\n"
-                                             "104751 't/a' 5\n"
+                                             "100751 't/a' 5\n"
                                              "40755 't/d' 0\n"
                                              "100600 't/d/empty' 0\n"
                                              "40755 't/d/e' 0\n"
@@ -145,6 +161,46 @@ static void tar_of_a_tree_goes_back_in(void **state)
                                              "100644 't/z' 1\n");
     assert_int_equal(f->written_bytes, 7);
     assert_int_equal(r.files, 9); /* with the folder that it went into */
+}
+
+static void tar_for_a_reader_that_left_fails(void **state)
+{
+    struct fixture *f = *state;
+    static uint8_t data[AGENT_DATA_MAX];
+    static const struct agent_item big[] = {
+        INFO(NULL, S_IFREG | 0644, 2 * AGENT_DATA_MAX),
+        { .kind = AGENT_ITEM_DATA, .data = { data, sizeof(data) } },
+        { .kind = AGENT_ITEM_DATA, .data = { data, sizeof(data) } },
+    };
+    mvm_error *err = NULL;
+    struct copy_result r;
+    int pipes[2];
+
+    f->items = big;
+    f->n_items = ARRAY_SIZE(big);
+    assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+    (void) close(pipes[0]);
+    assert_int_equal(copy_out_tar(f->client, "/big", pipes[1], &plain, &r, &err), MVM_E_SYS);
+    assert_string_equal(mvm_error_message(err),
+                        "copy '/big' from the guest: write the tar stream: Broken pipe");
+    mvm_error_free(err);
+}
+
+/* What came is in the stream; its end is not, by which others know that more was to come. */
+static void tar_of_a_copy_that_failed_has_no_end(void **state)
+{
+    static const struct agent_item cut[] = { DIR_ITEM(NULL), INFO("a", S_IFREG | 0644, 0) };
+    struct fixture *f = *state;
+    int fd = temp_file(f);
+    struct copy_result r;
+    struct stat st;
+
+    f->items = cut;
+    f->n_items = ARRAY_SIZE(cut);
+    f->status = TTRPC_INTERNAL;
+    assert_int_equal(copy_out_tar(f->client, "/d", fd, &plain, &r, NULL), MVM_E_GUEST);
+    assert_int_equal(fstatat(f->sb->root_fd, "tar", &st, 0), 0);
+    assert_true(st.st_size < 10240);
 }
 
 /* A ustar header (POSIX.1-2017, pax, "ustar Interchange Format"). */
@@ -258,10 +314,13 @@ int main(void)
 #define COPY_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
         COPY_TEST(tree_goes_in_as_it_is),
+        COPY_TEST(set_id_bits_go_in_with_an_archive_alone),
         COPY_TEST(places_in_the_guest_are_those_of_docker_cp),
         COPY_TEST(link_as_the_source_is_a_link_or_what_it_means),
         COPY_TEST(failing_guest_ends_the_copy),
         COPY_TEST(tar_of_a_tree_goes_back_in),
+        COPY_TEST(tar_for_a_reader_that_left_fails),
+        COPY_TEST(tar_of_a_copy_that_failed_has_no_end),
         COPY_TEST(tar_in_any_order_gets_its_folders),
         COPY_TEST(tar_that_climbs_or_links_is_refused),
         COPY_TEST(tar_that_is_none_is_refused),

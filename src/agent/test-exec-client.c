@@ -368,6 +368,7 @@ static void program_without_streams_has_its_output_dropped(void **state)
     begin(f);
     assert_false(f->stdin_open);
     answer_started(f, 100);
+    assert_true(f->stdin_end); /* a guest whose config has an open stdin is not left waiting */
     for (int i = 0; i < 16; i++)
         answer_output(f, 2, data, sizeof(data));
     assert_int_equal(f->closed[2], 0);

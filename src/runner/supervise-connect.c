@@ -117,7 +117,7 @@ int supervise_connect_callers(struct supervisor *s, mvm_error **err)
     return r;
 }
 
-/* One pipe for both outputs, in the order of their writing. */
+/* One socket for both outputs, in the order of their writing. */
 static int open_output_log(struct supervisor *s, int fds[3], mvm_error **err)
 {
     mvm_autofree char *path = path_join(s->config->vm_dir, OUTPUT_LOG);
@@ -125,13 +125,13 @@ static int open_output_log(struct supervisor *s, int fds[3], mvm_error **err)
 
     if (!path)
         return mvm_fail_nomem(err);
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "make a pipe");
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "make a socket pair");
     fds[1] = ends[1];
     fds[2] = fcntl(ends[1], F_DUPFD_CLOEXEC, 0);
     r = console_new(s->loop, ends[0], path, s->log, &s->output, err);
     if (r == 0 && fds[2] < 0)
-        r = mvm_fail(err, MVM_E_SYS, errno, "make a pipe");
+        r = mvm_fail(err, MVM_E_SYS, errno, "duplicate a socket");
     return r;
 }
 

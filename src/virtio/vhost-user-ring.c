@@ -57,16 +57,16 @@ void ring_deinit(struct vhost_user_ring *ring)
     replace_fd(&ring->err_fd, -EBADF);
 }
 
+/* The number does not matter. A descriptor that gives none though it is readable would be so for
+ * ever. */
 static void ring_kicked(void *user, uint32_t events)
 {
     struct vhost_user_ring *ring = user;
     uint64_t count;
+    ssize_t n = read(ring->kick_fd, &count, sizeof(count));
 
     (void) events;
-    /* The number does not matter. A descriptor that is always readable costs its own machine's time
-     * only; one that fails for good would do so for ever. */
-    if (read(ring->kick_fd, &count, sizeof(count)) < (ssize_t) sizeof(count) && errno != EAGAIN &&
-        errno != EINTR)
+    if (n != (ssize_t) sizeof(count) && (n >= 0 || (errno != EAGAIN && errno != EINTR)))
         (void) loop_set_events(ring->kick, 0, NULL); /* taking away cannot fail */
     ring->owner->device->kicked(ring->owner->device->user, ring->index);
 }

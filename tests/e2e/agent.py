@@ -8,6 +8,7 @@ import pathlib
 import random
 import re
 import shutil
+import socket
 import subprocess
 import tarfile
 import time
@@ -17,16 +18,18 @@ import tap
 
 # Programs started one after the other to see whether anything is left of them.
 MANY = int(os.environ.get('MICROVM_TEST_EXECS', '1000'))
+# Tells its terminal's size, each new one as well, until it gets a word.
+RESIZED = 'stty size; trap "stty size" WINCH; while ! read x; do :; done; echo got $x; exit 4'
 
 
 class Agent(e2e.Case):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        started = cls.host.command('run', '-d', '--name', 'ag', '--rm', '-e', 'FROM_RUN=yes', '-w', '/tmp', cls.host.sample,
-                                   'sleep', '3600')
+        started = cls.host.command('run', '-d', '--name', 'ag', '--rm', '-e', 'FROM_RUN=yes', '-w', '/tmp',
+                                   cls.host.sample, 'sleep', '3600')
         assert started.status == 0, started
-        e2e.unittest.addModuleCleanup(cls.host.command, 'rm', '-f', 'ag')
+        cls.addClassCleanup(cls.host.command, 'rm', '-f', 'ag')
         cls.home = cls.host.base / 'home'
 
     def clear(self):
@@ -64,8 +67,8 @@ class Agent(e2e.Case):
 
     def test_a_stalled_stdout_stalls_neither_stderr_nor_signals(self):
         read_end, write_end = os.pipe()
-        started = self.host.start('exec', 'ag', 'sh', '-c', 'trap "exit 5" TERM; cat /dev/zero & sleep 1; echo on >&2; wait',
-                                  stdout=write_end)
+        script = 'trap "exit 5" TERM; cat /dev/zero & sleep 1; echo on >&2; wait'
+        started = self.host.start('exec', 'ag', 'sh', '-c', script, stdout=write_end)
         os.close(write_end)
         try:
             with started.changed:
@@ -81,7 +84,7 @@ class Agent(e2e.Case):
 
     def test_a_terminal_of_its_own_that_follows_resizes(self):
         terminal = e2e.Terminal(self.host, 'exec', '-i', '-t', 'ag', 'sh', '-c',
-                                'stty size; trap "stty size" WINCH; read x; echo got $x; exit 4', rows=31, cols=97)
+                                RESIZED, rows=31, cols=97)
         terminal.wait_for(b'31 97')
         terminal.resize(40, 120)
         terminal.wait_for(b'40 120')
@@ -141,9 +144,11 @@ class Agent(e2e.Case):
             shutil.copy(e2e.find_program('exec-many'), tool)
             self.host.own(self.host.base / 'bin')
         run = [str(tool), 'ag']
-        subprocess.run([*run, '50'], env=self.host.env, check=True, timeout=e2e.TIMEOUT, **self.host.ids)
+        subprocess.run([*run, '50'], env=self.host.env, check=True, timeout=e2e.TIMEOUT, capture_output=True,
+                       **self.host.ids)
         before, memory_before, processes = self.descriptors(), self.memory(), self.figures()['processes']
-        subprocess.run([*run, str(MANY)], env=self.host.env, check=True, timeout=900, **self.host.ids)
+        subprocess.run([*run, str(MANY)], env=self.host.env, check=True, timeout=900, capture_output=True,
+                       **self.host.ids)
         self.assertEqual(self.descriptors(), before)
         self.assertEqual(self.figures()['processes'], processes)
         guest, host = self.memory()
@@ -235,7 +240,6 @@ class Agent(e2e.Case):
         self.assertNotIn(b'not ok', result.stdout)
 
     def test_garbage_on_the_agent_s_socket_hurts_nobody(self):
-        import socket
         path = str(self.host.data / 'vms' / 'ag' / 'agent.sock')
         for data in (b'\0' * 100, b'GET / HTTP/1.1\r\n\r\n', random.Random(3).randbytes(100_000),
                      b'\xff\xff\xff\xff\0\0\0\1\1\0' + b'x' * 1000, b''):

@@ -107,7 +107,8 @@ class Detached(e2e.Case):
         for name in ('microvm-vsock', 'qemu-system'):
             with self.subTest(name=name):
                 self.detach('victim', 'sleep', '600')
-                pids = [pid for pid, line in self.host.processes() if os.path.basename(line.split(' ')[0]).startswith(name)]
+                pids = [pid for pid, line in self.host.processes()
+                        if os.path.basename(line.split(' ')[0]).startswith(name)]
                 self.assertEqual(len(pids), 1, self.host.processes())
                 os.kill(pids[0], signal.SIGKILL)
                 result = self.host.command('wait', 'victim', timeout=30)

@@ -90,14 +90,22 @@ def vsock_tool():
     with Locked('vsock-tool'):
         if not path.exists() or path.stat().st_mtime < source.stat().st_mtime:
             headers = next(d for d in (b / 'guest' / 'kernel-headers' for b in build_dirs()) if d.exists())
-            subprocess.run(['musl-gcc', '-static', '-Os', '-s', '-Wall', '-Werror', '-D_GNU_SOURCE', '-isystem', headers,
-                            '-o', path, source], check=True)
+            flags = ['-static', '-Os', '-s', '-Wall', '-Werror', '-D_GNU_SOURCE', '-isystem', headers]
+            subprocess.run(['musl-gcc', *flags, '-o', path, source], check=True)
             path.chmod(0o755)
     # Where an ordinary user reaches it.
     copy = pathlib.Path(tempfile.mkdtemp(prefix='microvm-e2e-', dir='/tmp')) / 'vsock-tool'
     unittest.addModuleCleanup(shutil.rmtree, copy.parent, True)
     copy.parent.chmod(0o755)
     return shutil.copy(path, copy)
+
+
+def build_agent_go(out):
+    """The ttrpc client of tests/agent-go, which is not ours."""
+    built = cache_dir() / 'agent-go'
+    with Locked('agent-go'):
+        subprocess.run([TOP / 'tests' / 'agent-go' / 'build', built], check=True, timeout=600)
+    shutil.copy(built, out)
 
 
 def wait_until_dead(pids):

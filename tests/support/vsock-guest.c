@@ -8,6 +8,7 @@
  * read recv PORT          connects, reads to the end: microseconds, bytes read drain PORT the same
  * without a look at the data, which in software costs as much again storm PORT N       connects and
  * closes N times: microseconds hold PORT N        opens N more connections: how many are open then
+ *   stuff              writes into each of them as much as it takes: bytes in all
  *   drop               closes them
  *   listen PORT        answers connections to PORT: what comes is sent back, then the end
  *   quit               powers off
@@ -195,6 +196,17 @@ static void hold(FILE *control, unsigned port, unsigned n)
     (void) answer(control, r, n_held, 0);
 }
 
+static void stuff(FILE *control)
+{
+    long long total = 0;
+    ssize_t n;
+
+    for (int i = 0; i < n_held; i++)
+        while ((n = send(held[i], chunk, sizeof(chunk), MSG_DONTWAIT)) > 0)
+            total += n;
+    (void) answer(control, 0, total, 0);
+}
+
 static void drop(FILE *control)
 {
     while (n_held > 0)
@@ -265,6 +277,8 @@ static void obey(FILE *control)
             storm(control, (unsigned) n[0], (unsigned) n[1]);
         else if (strcmp(line, "hold") == 0)
             hold(control, (unsigned) n[0], (unsigned) n[1]);
+        else if (strcmp(line, "stuff") == 0)
+            stuff(control);
         else if (strcmp(line, "drop") == 0)
             drop(control);
         else if (strcmp(line, "listen") == 0)

@@ -57,7 +57,7 @@ class Listener:
 
 
 class Guest:
-    """@serve(folder) gives words with {0}, {1}, ... for the descriptors that it gives beside them."""
+    """@words: what the device serves besides the control port; @sockets become its descriptors 5, 6, ..."""
 
     def __init__(self, words=(), sockets=(), folder=None, memory=256, device=None):
         if not shutil.which('musl-gcc') or not shutil.which('qemu-system-x86_64'):
@@ -92,17 +92,18 @@ class Guest:
     def start_machine(self, machine_end, memory):
         kernel, = list(e2e.cached_kernels().glob('*/vmlinux'))[-1:]
         binary = f'{self.folder}/init'
-        subprocess.run(['musl-gcc', '-D_GNU_SOURCE', '-O2', '-static', '-Wall', '-Wextra', '-Werror', '-o', binary, GUEST],
-                       check=True)
+        subprocess.run(['musl-gcc', '-D_GNU_SOURCE', '-O2', '-static', '-Wall', '-Wextra', '-Werror', '-o', binary,
+                        GUEST], check=True)
         initrd = pathlib.Path(self.folder, 'initrd')
-        initrd.write_bytes((kernel.parent / 'modules.cpio').read_bytes() + newc(
-            [('dev', 0o040755, b''), ('dev/console', 0o100600, b''), ('init', 0o100755, pathlib.Path(binary).read_bytes())]))
+        initrd.write_bytes((kernel.parent / 'modules.cpio').read_bytes() +
+                           newc([('init', 0o100755, pathlib.Path(binary).read_bytes())]))
         fd = machine_end.fileno()
         self.machine = subprocess.Popen(
             ['qemu-system-x86_64', '-M', 'microvm,memory-backend=mem,auto-kernel-cmdline=off,x-option-roms=off',
              '-object', f'memory-backend-memfd,id=mem,size={memory}M,share=on', '-m', f'{memory}M', '-accel', 'tcg',
              '-cpu', 'max', '-smp', '1', '-global', 'virtio-mmio.force-legacy=false', '-nodefaults', '-no-user-config',
-             '-display', 'none', '-no-reboot', '-serial', f'file:{self.console_path}', '-kernel', kernel, '-initrd', initrd,
+             '-display', 'none', '-no-reboot', '-serial', f'file:{self.console_path}', '-kernel', kernel,
+             '-initrd', initrd,
              '-append', f'console=ttyS0 panic=-1 reboot=t cryptomgr.notests random.trust_cpu=on {tsc_words()}',
              '-chardev', f'socket,id=vs,fd={fd}', '-device', 'vhost-user-vsock-device,chardev=vs'],
             pass_fds=[fd], stdin=subprocess.DEVNULL)

@@ -123,8 +123,13 @@ static bool port_is_reserved(const struct vsock_device *v, uint64_t port)
     return false;
 }
 
+/* What was read of the line is taken away first: a close with unread data is a reset to the client,
+ * not an end. */
 static void refuse_line(struct conn *c, const char *reason, const char *what)
 {
+    char line[VSOCK_LINE_MAX];
+
+    (void) recv(c->fd, line, sizeof(line), MSG_DONTWAIT);
     refuse(c->device, reason, 0, 0, "a client of the hybrid socket %s", what);
     conn_free(c);
 }

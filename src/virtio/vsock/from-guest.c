@@ -101,7 +101,8 @@ static void take_data(struct gather *g, struct conn *c, const struct iovec *iov,
 static void take_known(struct gather *g, struct conn *c, const struct vsock_packet *p,
                        const struct iovec *iov, unsigned n)
 {
-    if (!credit_update(c, p)) {
+    /* A reset comes from who knows nothing of the connection any more, its counters included. */
+    if (p->op != VSOCK_OP_RST && !credit_update(c, p)) {
         take_violation(g, c, "credit", "passed on more than it got");
         return;
     }
