@@ -92,6 +92,8 @@ static void more_than_the_window_ends_the_connection(void **state)
     assert_logged(f, "reason=credit");
     assert_int_equal(connections(f), 0);
     assert_int_equal(held(f), 0);
+    assert_true(drain(f, fd) < VSOCK_WINDOW_LARGE * 2); /* and then its end */
+    assert_end(fd);
 }
 
 static void the_guest_is_told_of_credit_at_half_of_what_it_may_send(void **state)
@@ -323,6 +325,8 @@ static void what_nobody_reads_is_dropped_after_a_while(void **state)
     assert_int_equal(connections(f), 0);
     assert_logged(f, "reason=timeout");
     assert_int_equal(held(f), 0);
+    assert_true(drain(f, fd) < 100000);
+    assert_end(fd);
 }
 
 static void a_host_peer_that_closes_ends_both_halves_after_its_data(void **state)
