@@ -485,6 +485,110 @@ static void rings_beyond_trust_stop_the_device_until_its_reset(void **state)
     assert_int_equal(f->g.broke, 2);
 }
 
+static void a_host_that_reads_no_more_fails_the_guests_writes(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = join(f, PORT);
+    struct vsock_packet p;
+
+    shutdown(fd, SHUT_RD);
+    guest_send(&f->g, PORT, 1, VSOCK_OP_RW, "lost", 4);
+    p = assert_packet(f, VSOCK_OP_SHUTDOWN, PORT, 1);
+    assert_int_equal(p.flags, VSOCK_SHUT_RCV);
+    guest_send(&f->g, PORT, 1, VSOCK_OP_RW, "under way", 9); /* it did not know yet */
+    assert_int_equal(only_conn(f)->passed, 13);
+    assert_int_equal(send(fd, "x", 1, 0), 1); /* the other half lives */
+    guest_step(&f->g);
+    (void) assert_packet(f, VSOCK_OP_RW, PORT, 1);
+    (void) close(steal_fd(&fd));
+    guest_step(&f->g);
+    p = assert_packet(f, VSOCK_OP_SHUTDOWN, PORT, 1);
+    assert_int_equal(p.flags, VSOCK_SHUT_BOTH);
+    shut(f, PORT, 1, VSOCK_SHUT_BOTH); /* both at once: confirmed too */
+    (void) assert_packet(f, VSOCK_OP_RST, PORT, 1);
+    assert_int_equal(connections(f), 0);
+}
+
+/* Data that was gathered for one system call goes with its connection. */
+static void a_lie_right_behind_data_ends_the_connection_once(void **state)
+{
+    static const struct {
+        uint32_t fwd_cnt, len;
+        int op;
+    } lies[] = { { 1, 1, VSOCK_OP_RW }, { 1, 0, VSOCK_OP_CREDIT_UPDATE }, { 0, 0, 9 } };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
+        mvm_autoclose int fd = join(f, PORT);
+        struct vsock_packet p = guest_packet(PORT, 1, VSOCK_OP_RW);
+
+        p.len = 4;
+        guest_offer(&f->g, &p, "data", 4);
+        p.op = (uint16_t) lies[i].op;
+        p.fwd_cnt = lies[i].fwd_cnt;
+        p.len = lies[i].len;
+        guest_offer(&f->g, &p, "x", lies[i].len);
+        guest_step(&f->g);
+        (void) assert_packet(f, VSOCK_OP_RST, PORT, 1);
+        assert_silence(f);
+        assert_int_equal(connections(f), 0);
+        (void) drain(f, fd);
+        assert_end(fd);
+    }
+}
+
+static void what_is_held_keeps_its_order_while_it_comes_and_goes(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = join(f, PORT);
+    struct conn *c = only_conn(f);
+    uint32_t sent = 0, got = 0;
+    int small = 4096;
+    uint8_t data[4096];
+
+    assert_int_equal(setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+    for (unsigned round = 0; got < 600000; round++) {
+        const uint32_t len = 1 + (round * 997) % sizeof(data);
+        ssize_t n = 1;
+
+        if (sent < 600000 && c->window - (c->received - c->passed) >= len) {
+            for (uint32_t i = 0; i < len; i++)
+                data[i] = (uint8_t) ((sent + i) % 251);
+            guest_send(&f->g, PORT, 1, VSOCK_OP_RW, data, len);
+            sent += len;
+        }
+        /* Less is read than comes, as long as more comes. */
+        for (unsigned reads = 0; reads < (sent < 600000 ? 1u : 64u) && n > 0; reads++) {
+            n = recv(fd, data, 1 + (round * 331) % 2000, 0);
+            for (ssize_t i = 0; i < n; i++, got++)
+                if (data[i] != got % 251)
+                    fail_msg("byte %u is %u", got, data[i]);
+        }
+        guest_step(&f->g);
+        while (guest_take(&f->g, &(struct vsock_packet){ 0 }, NULL))
+            ;
+        assert_true(round < 100000);
+        if (sent >= 600000 && got == sent)
+            break;
+    }
+    assert_int_equal(got, sent);
+    assert_int_equal(held(f), 0);
+}
+
+static void a_shutdown_before_the_connection_is_a_reset(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int first = dial(f, "full"); /* fills the backlog */
+
+    guest_give_all(&f->g);
+    guest_send(&f->g, PORT, 3, VSOCK_OP_REQUEST, NULL, 0);
+    shut(f, PORT, 3, VSOCK_SHUT_SEND);
+    (void) assert_packet(f, VSOCK_OP_RST, PORT, 3);
+    assert_int_equal(connections(f), 0);
+    (void) close(take_client(f->full));
+    assert_end(first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -507,6 +611,10 @@ int main(void)
         TEST(a_flood_without_receive_buffers_is_answered_once_there_are_some),
         TEST(a_stopped_device_drops_its_connections_and_starts_anew),
         TEST(rings_beyond_trust_stop_the_device_until_its_reset),
+        TEST(a_host_that_reads_no_more_fails_the_guests_writes),
+        TEST(a_lie_right_behind_data_ends_the_connection_once),
+        TEST(what_is_held_keeps_its_order_while_it_comes_and_goes),
+        TEST(a_shutdown_before_the_connection_is_a_reset),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
