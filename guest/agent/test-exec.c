@@ -341,9 +341,11 @@ static bool is_gone(pid_t pid)
     return kill(pid, 0) < 0;
 }
 
-/* Job control makes a group for each job: the session is more than one. */
+/* Job control makes a group for each job: the session is more than one. And a program's name, which
+ * the kernel tells before its session, may look like anything. */
 static void vanished_client_takes_its_session_along(void **state)
 {
+    char script[256];
     struct exec_client e;
     struct client other;
     uint64_t pid;
@@ -352,7 +354,11 @@ static void vanished_client_takes_its_session_along(void **state)
     (void) state;
     need_root();
     client_open(&other, &w);
-    exec_shell(&e, &other, "set -m; sleep 1000 & echo $!; sleep 1000");
+    (void) snprintf(
+        script, sizeof(script),
+        "cp /bin/sleep '%s/a) Z 1 (' && set -m; '%s/a) Z 1 (' 1000 & echo $!; sleep 1000", w.root,
+        w.root);
+    exec_shell(&e, &other, script);
     exec_wait_output(&e, 2);
     while (!memchr(e.out.data, '\n', e.out.len))
         assert_true(exec_step(&e, WORLD_PATIENCE_MS));
