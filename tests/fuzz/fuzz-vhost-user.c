@@ -145,7 +145,7 @@ static void drop_answers(const struct session *s)
 static int make_memory(void)
 {
     int fd = memfd_create("guest", MFD_CLOEXEC);
-    uint8_t page[4096];
+    static uint8_t page[4096];
 
     for (size_t i = 0; i < sizeof(page); i++)
         page[i] = (uint8_t) (i % 16 == 0    ? i / 16
