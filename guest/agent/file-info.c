@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guest/agent/file-info.h"
 
-#include "base/log.h"
-#include "base/scan.h"
-
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 
@@ -18,8 +15,6 @@ static int read_link(int dir_fd, const char *name, char **ret, mvm_error **err)
     if (n < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "read the link '%s'", name);
     link[n] = '\0';
-    if (!scan_is_utf8(link, (size_t) n))
-        return mvm_fail(err, MVM_E_FORMAT, 0, "the link '%s' leads to what is not UTF-8", name);
     *ret = steal_ptr(&link);
     return 0;
 }
@@ -28,14 +23,9 @@ int file_info_get(int dir_fd, const char *name, const char *shown, struct agent_
                   mvm_error **err)
 {
     struct agent_file f = { .name = (char *) shown }; /* borrowed, as file_info_release() knows */
-    char text[256];
     struct stat st;
     int r = 0;
 
-    if (!scan_is_utf8(shown, strlen(shown))) {
-        log_escape(shown, text, sizeof(text)); /* may be cut */
-        return mvm_fail(err, MVM_E_FORMAT, 0, "the name '%s' is not UTF-8", text);
-    }
     if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "look at '%s'", name);
     f.mode = st.st_mode;

@@ -12,7 +12,7 @@
 #define FILE_DEPTH_MAX 128
 
 /* Of @name in @dir_fd, or of @dir_fd itself where it is "". The name in *@ret is borrowed and is
- * @shown. A name or a link's target that is not UTF-8 cannot be told (MVM_E_FORMAT). */
+ * @shown. Names and targets are bytes, of any encoding. */
 int file_info_get(int dir_fd, const char *name, const char *shown, struct agent_file *ret,
                   mvm_error **err);
 void file_info_release(struct agent_file *f); /* the borrowed name is not freed */

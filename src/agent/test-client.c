@@ -177,7 +177,7 @@ static void calls_are_answered_in_any_order(void **state)
         assert_int_equal(f->stream, 1 + 2 * i);
     }
     for (int i = 2; i >= 0; i--) {
-        test_server_respond(&f->server, streams[i], 0, bytes_view_of("012" + i, 1));
+        test_server_respond(&f->server, streams[i], 0, bytes_view_of(&"012"[i], 1));
         test_run_until(f->loop, &s[i].ended);
         assert_int_equal(s[i].payload[0], '0' + i);
     }

@@ -133,11 +133,19 @@ static size_t send_one(struct session *s, const uint8_t *data, size_t size)
     return 1 + len;
 }
 
+static void drop_answers(const struct session *s)
+{
+    char drop[1024];
+
+    while (recv(s->far, drop, sizeof(drop), MSG_DONTWAIT) > 0)
+        ;
+}
+
 /* A memory with rings that have something in them. */
 static int make_memory(void)
 {
     int fd = memfd_create("guest", MFD_CLOEXEC);
-    uint8_t page[4096];
+    static uint8_t page[4096];
 
     for (size_t i = 0; i < sizeof(page); i++)
         page[i] = (uint8_t) (i % 16 == 0    ? i / 16
@@ -169,7 +177,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .user = &s,
     };
     int pair[2], pipe_fds[2];
-    char drop[4096];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ||
         pipe2(pipe_fds, O_CLOEXEC) < 0 || loop_new(&s.loop, NULL) < 0)
@@ -189,8 +196,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         data += used;
         size -= used;
         step(&s);
-        while (recv(s.far, drop, sizeof(drop), MSG_DONTWAIT) > 0)
-            ;
+        drop_answers(&s);
     }
     vhost_user_free(s.vu);
     loop_free(s.loop);

@@ -43,7 +43,7 @@ static int make_listener(const char *path)
 
     (void) snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
     (void) unlink(path);
-    if (bind(fd, (struct sockaddr *) &un, sizeof(un)) < 0 || listen(fd, 4) < 0)
+    if (bind(fd, (struct sockaddr *) &un, sizeof(un)) < 0 || listen(fd, 1) < 0)
         abort();
     return fd;
 }

@@ -57,7 +57,8 @@ class Listener:
 
 
 class Guest:
-    """@words: what the device serves besides the control port; @sockets become its descriptors 5, 6, ..."""
+    """@words: what the device serves besides the control port; @sockets become its descriptors 5, 6, ... The guest
+    unloads its driver once before it begins, so that each run has a reset of the device."""
 
     def __init__(self, words=(), sockets=(), folder=None, memory=256, device=None):
         if not shutil.which('musl-gcc') or not shutil.which('qemu-system-x86_64'):
@@ -104,7 +105,8 @@ class Guest:
              '-cpu', 'max', '-smp', '1', '-global', 'virtio-mmio.force-legacy=false', '-nodefaults', '-no-user-config',
              '-display', 'none', '-no-reboot', '-serial', f'file:{self.console_path}', '-kernel', kernel,
              '-initrd', initrd,
-             '-append', f'console=ttyS0 panic=-1 reboot=t cryptomgr.notests random.trust_cpu=on {tsc_words()}',
+             '-append', f'console=ttyS0 panic=-1 reboot=t cryptomgr.notests random.trust_cpu=on '
+             f'reload=1 {tsc_words()}',
              '-chardev', f'socket,id=vs,fd={fd}', '-device', 'vhost-user-vsock-device,chardev=vs'],
             pass_fds=[fd], stdin=subprocess.DEVNULL)
 

@@ -183,6 +183,51 @@ static inline void let_time_pass(struct fixture *f)
     guest_step(&f->g);
 }
 
+static inline struct conn *only_conn(const struct fixture *f)
+{
+    assert_non_null(f->g.device->conns);
+    assert_null(f->g.device->conns->next);
+    return f->g.device->conns;
+}
+
+/* Sends @len bytes in packets of at most 64 KiB without a look at what the host does. */
+static inline void pour(struct fixture *f, uint32_t port, size_t len)
+{
+    static char data[64 << 10];
+
+    while (len > 0) {
+        uint32_t part = len < sizeof(data) ? (uint32_t) len : (uint32_t) sizeof(data);
+
+        guest_send(&f->g, port, 1, VSOCK_OP_RW, data, part);
+        len -= part;
+    }
+}
+
+static inline size_t drain(struct fixture *f, int fd)
+{
+    static char data[64 << 10];
+    size_t total = 0;
+
+    for (int idle = 0; idle < 3; idle++) {
+        ssize_t n;
+
+        while ((n = recv(fd, data, sizeof(data), 0)) > 0) {
+            total += (size_t) n;
+            idle = 0;
+        }
+        guest_step(&f->g);
+    }
+    return total;
+}
+
+static inline uint64_t held(const struct fixture *f)
+{
+    struct vsock_usage usage;
+
+    vsock_device_usage(f->g.device, &usage);
+    return usage.held;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 #endif

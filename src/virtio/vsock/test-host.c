@@ -83,6 +83,30 @@ static void requests_wait_for_receive_buffers_and_are_not_reset_before(void **st
     assert_end(fd);
 }
 
+static void running_out_of_descriptors_makes_clients_wait(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = dial(f, "listen");
+    struct rlimit files, few;
+
+    guest_give_all(&f->g);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    few = files;
+    few.rlim_cur = (rlim_t) fd + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    for (int i = 0; i < 3; i++)
+        guest_step(&f->g);
+    guest_send(&f->g, PORT, 1, VSOCK_OP_REQUEST, NULL, 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+    (void) assert_packet(f, VSOCK_OP_RST, PORT, 1); /* the guest's are refused */
+    assert_logged(f, "reason=descriptors");
+    assert_int_equal(connections(f), 0);
+    (void) poll(NULL, 0, VSOCK_TICK_MS + 5);
+    guest_step(&f->g);
+    guest_step(&f->g);
+    (void) assert_asked(f, 1000);
+}
+
 static void the_first_connection_is_joined_and_later_ones_are_reset(void **state)
 {
     struct fixture *f = *state;
@@ -243,6 +267,7 @@ int main(void)
         TEST(clients_wait_for_the_driver),
         TEST(clients_that_the_guest_refuses_are_closed),
         TEST(requests_wait_for_receive_buffers_and_are_not_reset_before),
+        TEST(running_out_of_descriptors_makes_clients_wait),
         TEST(the_first_connection_is_joined_and_later_ones_are_reset),
         TEST(hybrid_clients_name_their_port_in_a_line),
         TEST(hybrid_lines_that_are_wrong_are_refused),
