@@ -16,8 +16,8 @@
 /* Connections a round and listener. */
 #define ACCEPT_BATCH 64
 
-/* The agent listens before it makes its one connection to the host: until that has come, a client of
- * its would be refused by the guest. */
+/* The agent listens before it makes its one connection to the host: until that has come, a client
+ * of its would be refused by the guest. */
 static bool agent_is_due(const struct vsock_device *v, uint32_t port)
 {
     for (size_t i = 0; i < v->ports->n; i++) {
