@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the end-to-end tests and the benchmarks run inside of a guest: static, for any image.
+ * What the end-to-end tests and the benchmarks run inside of a guest: static, for any image. The
+ * first word says what it does:
  *
- *   connect PORT         joins stdin and stdout to a connection to the host's PORT
- *   listen PORT          the same for the first connection that the guest gets on PORT
- *   echo PORT            serves connections on PORT, each byte back to where it came from
- *   many PORT N          holds N connections to the host's PORT at once; each gets its number
- * echoed rate PORT N          N connections after one another; prints microseconds for each ping
- * PORT N          N bytes to and fro over one connection; prints microseconds for each spawn N
- * PROGRAM      starts PROGRAM N times; prints microseconds for each errno PORT           prints the
- * errno with which connecting to the host's PORT fails, or 0 cid CID PORT         the same for
- * another CID
+ * - connect PORT: joins stdin and stdout to a connection to the host's PORT
+ * - listen PORT: the same for the first connection that the guest gets on PORT
+ * - echo PORT: serves connections on PORT, each byte back to where it came from
+ * - many PORT N: holds N connections to the host's PORT at once; each gets its number echoed
+ * - rate PORT N: N connections after one another; prints microseconds for each
+ * - ping PORT N: N bytes to and fro over one connection; prints microseconds for each
+ * - spawn N PROGRAM: starts PROGRAM N times; prints microseconds for each
+ * - pattern BYTES: writes 32-bit numbers from 0 on
+ * - errno PORT: prints the errno with which connecting to the host's PORT fails, or 0
+ * - cid CID PORT: the same for another CID
  */
 #include <errno.h>
 #include <poll.h>
@@ -239,6 +241,20 @@ static int tell_errno(unsigned cid, unsigned port)
     return 0;
 }
 
+static int pattern(unsigned bytes)
+{
+    static uint32_t chunk[16384];
+
+    for (uint32_t at = 0; at < bytes; at += sizeof(chunk)) {
+        size_t len = bytes - at < sizeof(chunk) ? bytes - at : sizeof(chunk);
+
+        for (size_t i = 0; i < sizeof(chunk) / sizeof(chunk[0]); i++)
+            chunk[i] = at / 4 + (uint32_t) i;
+        write_all(STDOUT_FILENO, (char *) chunk, len);
+    }
+    return 0;
+}
+
 static int usage(void)
 {
     fprintf(stderr, "vsock-tool: see tests/support/vsock-tool.c\n");
@@ -269,6 +285,8 @@ int main(int argc, char **argv)
         return join(accept4(serve(a), NULL, NULL, SOCK_CLOEXEC));
     if (strcmp(verb, "echo") == 0)
         return echo(a);
+    if (strcmp(verb, "pattern") == 0)
+        return pattern(a);
     if (strcmp(verb, "errno") == 0)
         return tell_errno(VMADDR_CID_HOST, a);
     if (argc < 4)
