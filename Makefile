@@ -34,6 +34,10 @@ bench:
 	@tools/deps
 	@$(MAKE) --no-print-directory all
 	@tests/bench/bench
+	@echo
+	@tests/bench/agent
+	@echo
+	@tests/bench/vsock
 
 fuzz:
 	@tools/deps
