@@ -30,6 +30,7 @@ check:
 	@tools/deps
 	@tools/check
 
+# What it measures depends on the machine: a goal that is missed is told and fails nothing.
 bench:
 	@tools/deps
 	@$(MAKE) --no-print-directory all
