@@ -19,6 +19,7 @@
 #include "guest/init/network.h"
 #include "guest/init/power.h"
 #include "guest/init/root.h"
+#include "guest/init/sysctl.h"
 #include "guest/init/vsock.h"
 
 #include "agent/boot-config.h"
@@ -148,6 +149,7 @@ static int boot_root(struct guest *g, mvm_error **err)
         return r;
     if (sethostname(g->image.hostname, strlen(g->image.hostname)) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "set the host name '%s'", g->image.hostname);
+    sysctl_harden(); /* before the first program runs */
     r = network_loopback_up(err);
     kmsg_debug("system ready");
     return r;
