@@ -148,8 +148,8 @@ MVM_PUBLIC int mvm_options_add_vsock_port(mvm_options *options, uint32_t port,
  * VM
  *
  * Each connection to the socket is joined to a connection to @port in the guest; where no program
- * listens on it, the socket's connection is closed. Connections that come before the guest is up
- * wait for it.
+ * listens on it, or does not yet, the socket's connection is closed. Connections that come before
+ * the guest's kernel has sockets wait for it.
  *
  * Returns: as mvm_options_add_vsock_port().
  * Since:   0.1
