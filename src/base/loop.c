@@ -135,7 +135,7 @@ int loop_set_events(struct loop_source *s, uint32_t events, mvm_error **err)
     return 0;
 }
 
-int loop_add_timer(struct loop *l, int delay_ms, loop_timer_fn *fn, void *user,
+int loop_add_timer(struct loop *l, int64_t delay_ms, loop_timer_fn *fn, void *user,
                    struct loop_source **ret, mvm_error **err)
 {
     struct loop_source *s = source_new(l, user);
@@ -148,8 +148,9 @@ int loop_add_timer(struct loop *l, int delay_ms, loop_timer_fn *fn, void *user,
     return 0;
 }
 
-void loop_set_timer(struct loop_source *s, int delay_ms)
+void loop_set_timer(struct loop_source *s, int64_t delay_ms)
 {
+    /* Does not overflow: the clock counts from the boot, and has 63 bits to go. */
     s->due_ms = delay_ms < 0 ? UINT64_MAX : clock_now_ms() + (uint64_t) delay_ms;
 }
 

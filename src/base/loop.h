@@ -27,10 +27,11 @@ MVM_DEFINE_AUTO(loop, loop_free)
 int loop_add_fd(struct loop *l, int fd, uint32_t events, loop_fd_fn *fn, void *user,
                 struct loop_source **ret, mvm_error **err);
 int loop_set_events(struct loop_source *s, uint32_t events, mvm_error **err);
-/* Once, @delay_ms from now; loop_set_timer() winds it up again, negative stops it. */
-int loop_add_timer(struct loop *l, int delay_ms, loop_timer_fn *fn, void *user,
+/* Once, @delay_ms from now, however long that is; loop_set_timer() winds it up again, negative
+ * stops it. */
+int loop_add_timer(struct loop *l, int64_t delay_ms, loop_timer_fn *fn, void *user,
                    struct loop_source **ret, mvm_error **err);
-void loop_set_timer(struct loop_source *s, int delay_ms);
+void loop_set_timer(struct loop_source *s, int64_t delay_ms);
 void loop_remove(struct loop_source *s); /* NULL is fine */
 
 /* Until loop_stop(), which may come first: the run then ends at once. MVM_E_STATE in a callback. */

@@ -377,6 +377,25 @@ static void stopped_and_removed_timers_do_not_fire(void **state)
 
 #define LOOP_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+/* 2^32 + 1 ms are 50 days, and 1 ms to who counts in 32 bits. */
+static void timer_holds_delays_above_32_bits(void **state)
+{
+    struct fixture *f = *state;
+    struct loop_source *months = NULL, *ages = NULL;
+
+    assert_int_equal(
+        loop_add_timer(f->loop, ((int64_t) 1 << 32) + 1, limit_passed, f, &months, NULL), 0);
+    assert_int_equal(loop_add_timer(f->loop, INT64_MAX, limit_passed, f, &ages, NULL), 0);
+    assert_int_equal(loop_add_timer(f->loop, 30, stop_on_timer, f, &f->timer, NULL), 0);
+    assert_int_equal(loop_run(f->loop, NULL), 0);
+    assert_int_equal(f->calls_timer, 1);
+    loop_set_timer(ages, -1);
+    loop_set_timer(months, ((int64_t) 1 << 32) + 1);
+    loop_set_timer(f->timer, 10);
+    assert_int_equal(loop_run(f->loop, NULL), 0);
+    assert_int_equal(f->calls_timer, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +414,7 @@ int main(void)
         LOOP_TEST(timer_fires_once_and_not_early),
         LOOP_TEST(timer_that_winds_itself_up_starves_nobody),
         LOOP_TEST(stopped_and_removed_timers_do_not_fire),
+        LOOP_TEST(timer_holds_delays_above_32_bits),
     };
 
     return cmocka_run_group_tests_name("base-loop", tests, NULL, NULL);

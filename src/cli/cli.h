@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 
+#include <getopt.h>
 #include <microvm/microvm.h>
 #include <stdbool.h>
 
@@ -15,9 +16,16 @@
 typedef int cli_verb_fn(int argc, char **argv);
 cli_verb_fn cli_run, cli_pull, cli_images, cli_kernel, cli_doctor;
 
-/* "microvm: MESSAGE" on stderr, one line; gives CLI_STATUS_FAILED. */
+/* "microvm: TEXT" on stderr, one line: control characters and what is not UTF-8 are escaped. */
+void cli_print_line(const char *text);
+/* The same; gives CLI_STATUS_FAILED. */
 int cli_fail(const mvm_error *err);
 int cli_usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* For a '?' or ':' from getopt_long(), whose option string begins with ':' so that it prints
+ * nothing itself. */
+int cli_option_error(const char *verb, int c, const struct option *table, char *const *argv);
+/* The exit status of a verb that gave @status: a stdout that did not take all is a failure. */
+int cli_finish(int status);
 
 /* The signals that a verb wants to hear of, taken off the default actions: a descriptor for poll(),
  * shared by the whole process. Opened on the first call; negative when that failed. */

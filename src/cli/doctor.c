@@ -88,7 +88,7 @@ int cli_doctor(int argc, char **argv)
     bool json = false;
     int c;
 
-    while ((c = getopt_long(argc, argv, "h", table, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
         if (c == 'j')
             json = true;
         else if (c == 'D')
@@ -97,8 +97,10 @@ int cli_doctor(int argc, char **argv)
             printf(
                 "Usage: microvm doctor [--json] [--data-dir DIR]\n\nThe status is 125 when something without which "
                 "no VM runs is missing.\n");
-        if (c == 'h' || c == '?')
-            return c == 'h' ? 0 : CLI_STATUS_FAILED;
+        if (c == 'h')
+            return 0;
+        if (c == '?' || c == ':')
+            return cli_option_error("doctor", c, table, argv);
     }
     if (optind != argc)
         return cli_usage_error("doctor: no argument is wanted");

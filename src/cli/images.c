@@ -86,15 +86,17 @@ int cli_images(int argc, char **argv)
     bool json = false;
     int c;
 
-    while ((c = getopt_long(argc, argv, "h", table, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
         if (c == 'j')
             json = true;
         else if (c == 'D')
             data_dir = optarg;
         else if (c == 'h')
             printf("Usage: microvm images [--json] [--data-dir DIR]\n");
-        if (c == 'h' || c == '?')
-            return c == 'h' ? 0 : CLI_STATUS_FAILED;
+        if (c == 'h')
+            return 0;
+        if (c == '?' || c == ':')
+            return cli_option_error("images", c, table, argv);
     }
     if (optind != argc)
         return cli_usage_error("images: no argument is wanted");

@@ -15,10 +15,7 @@ struct kernel_options {
 
 static void kernel_log(void *user, enum log_level level, const char *module, const char *message)
 {
-    (void) user;
-    (void) level;
-    (void) module;
-    fprintf(stderr, "microvm: %s\n", message);
+    cli_log(user, (int) level, module, message);
 }
 
 static int fetch(const struct dirs *dirs, const struct kernel_options *o)
@@ -97,7 +94,7 @@ int cli_kernel(int argc, char **argv)
     mvm_autoerror mvm_error *err = NULL;
     int c;
 
-    while ((c = getopt_long(argc, argv, "h", table, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
         if (c == 'j')
             o.json = true;
         else if (c == 'f')
@@ -106,8 +103,10 @@ int cli_kernel(int argc, char **argv)
             o.data_dir = optarg;
         else if (c == 'h')
             print_help();
-        if (c == 'h' || c == '?')
-            return c == 'h' ? 0 : CLI_STATUS_FAILED;
+        if (c == 'h')
+            return 0;
+        if (c == '?' || c == ':')
+            return cli_option_error("kernel", c, table, argv);
     }
     if (argc - optind != 1)
         return cli_usage_error("kernel: one of fetch, ls is wanted");

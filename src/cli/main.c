@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 
 static const struct {
     const char *name;
@@ -19,32 +18,6 @@ static const struct {
     { "kernel", cli_kernel, "get and list guest kernels" },
     { "doctor", cli_doctor, "check this host, and say what would mend it" },
 };
-
-int cli_fail(const mvm_error *err)
-{
-    fprintf(stderr, "microvm: %s\n", mvm_error_message(err));
-    return CLI_STATUS_FAILED;
-}
-
-int cli_usage_error(const char *fmt, ...)
-{
-    va_list ap;
-
-    fprintf(stderr, "microvm: ");
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fprintf(stderr, "\n");
-    return CLI_STATUS_FAILED;
-}
-
-void cli_log(void *user, int level, const char *module, const char *message)
-{
-    (void) user;
-    (void) level;
-    (void) module;
-    fprintf(stderr, "microvm: %s\n", message);
-}
 
 const char *cli_format_size(uint64_t bytes, char out[16])
 {
@@ -84,12 +57,8 @@ static bool occupy_standard_fds(void)
     return fd >= 0 && close(fd) == 0;
 }
 
-int main(int argc, char **argv)
+static int run_verb(int argc, char **argv)
 {
-    if (!occupy_standard_fds())
-        return CLI_STATUS_FAILED;
-    (void) signal(SIGPIPE,
-                  SIG_IGN); /* a reader that went away is a failed write, not the end of us */
     if (argc < 2)
         return cli_usage_error("no command; 'microvm --help' lists them");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
@@ -103,4 +72,13 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], verbs[i].name) == 0)
             return verbs[i].fn(argc - 1, argv + 1);
     return cli_usage_error("'%s' is not a command; 'microvm --help' lists them", argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    if (!occupy_standard_fds())
+        return CLI_STATUS_FAILED;
+    (void) signal(SIGPIPE,
+                  SIG_IGN); /* a reader that went away is a failed write, not the end of us */
+    return cli_finish(run_verb(argc, argv));
 }

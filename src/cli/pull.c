@@ -51,7 +51,7 @@ int cli_pull(int argc, char **argv)
     if (!options)
         return cli_usage_error("out of memory");
     r = mvm_options_set_pull_policy(options, MVM_PULL_ALWAYS);
-    while (r == 0 && (c = getopt_long(argc, argv, "qh", table, NULL)) != -1) {
+    while (r == 0 && (c = getopt_long(argc, argv, ":qh", table, NULL)) != -1) {
         if (c == 'P')
             r = mvm_options_set_platform(options, optarg);
         else if (c == 'D')
@@ -60,7 +60,9 @@ int cli_pull(int argc, char **argv)
             quiet = true;
         else if (c == 'h')
             print_help();
-        if (c == 'h' || c == '?') {
+        if (c == '?' || c == ':')
+            (void) cli_option_error("pull", c, table, argv);
+        if (c == 'h' || c == '?' || c == ':') {
             mvm_options_free(options);
             return c == 'h' ? 0 : CLI_STATUS_FAILED;
         }

@@ -4,11 +4,12 @@
 #include "base/mem.h"
 #include "base/scan.h"
 #include "cli/env.h"
+#include "cli/input.h"
 #include "cli/terminal.h"
 
 #include <getopt.h>
-#include <poll.h>
 #include <signal.h>
+#include <sys/epoll.h>
 
 /* Signals that ask for an end, after which the VM is ended whether the program heeds them or not.
  */
@@ -211,35 +212,80 @@ static int take_option(int c, struct run_request *q, mvm_error **err)
     }
 }
 
+/* A program that runs, and what it is attached to. */
+struct attached {
+    mvm_vm *vm; /* owned */
+    struct loop *loop;
+    struct input input;
+    struct terminal terminal;
+    unsigned asked; /* signals that asked for an end */
+};
+
+static void attached_deinit(struct attached *a)
+{
+    terminal_restore(&a->terminal);
+    input_deinit(&a->input);
+    loop_free(a->loop);
+    mvm_vm_free(a->vm);
+}
+MVM_DEFINE_AUTOVALUE(attached, attached_deinit)
+
 /* Passes a signal on; the third one that asks for an end gets it. */
-static void pass_signal(mvm_vm *vm, int number, unsigned *asked)
+static void pass_signal(struct attached *a, int number)
 {
     uint16_t rows = 0, cols = 0;
 
+    /* Who stopped us had the terminal meanwhile, and it may have another size now. */
+    if (number == SIGCONT)
+        terminal_resume(&a->terminal);
     /* A VM that has just ended cannot be told, and the loop sees its end next. */
-    if (number == SIGWINCH) {
+    if (number == SIGWINCH || number == SIGCONT) {
         if (terminal_size(&rows, &cols))
-            (void) mvm_vm_resize(vm, rows, cols, NULL);
-    } else if ((number == SIGINT || number == SIGTERM) && ++*asked >= RUN_IMPATIENT_AFTER) {
-        (void) mvm_vm_stop(vm, 0, NULL);
+            (void) mvm_vm_resize(a->vm, rows, cols, NULL);
+    } else if ((number == SIGINT || number == SIGTERM) && ++a->asked >= RUN_IMPATIENT_AFTER) {
+        (void) mvm_vm_stop(a->vm, 0, NULL);
     } else {
-        (void) mvm_vm_signal(vm, number, NULL);
+        (void) mvm_vm_signal(a->vm, number, NULL);
     }
 }
 
-static int wait_for_end(mvm_vm *vm, mvm_error **err)
+static void on_signal(void *user, uint32_t events)
 {
-    unsigned asked = 0;
-    int status = 0, number, r;
+    struct attached *a = user;
+    int number;
 
-    while ((r = mvm_vm_wait(vm, 0, &status, err)) == MVM_E_TIMEOUT) {
-        struct pollfd p[2] = { { .fd = mvm_vm_fd(vm), .events = POLLIN },
-                               { .fd = cli_signal_fd(), .events = POLLIN } };
+    (void) events;
+    while ((number = cli_next_signal()))
+        pass_signal(a, number);
+}
 
-        if (poll(p, 2, -1) < 0 && errno != EINTR)
-            return mvm_fail(err, MVM_E_SYS, errno, "wait");
-        while ((number = cli_next_signal()))
-            pass_signal(vm, number, &asked);
+static void on_vm(void *user, uint32_t events)
+{
+    struct attached *a = user;
+
+    (void) events;
+    loop_stop(a->loop);
+}
+
+static int wait_for_end(struct attached *a, mvm_error **err)
+{
+    struct loop_source *vm = NULL, *signals = NULL;
+    int status = 0, r;
+
+    r = loop_new(&a->loop, err);
+    if (r == 0)
+        r = loop_add_fd(a->loop, mvm_vm_fd(a->vm), EPOLLIN, on_vm, a, &vm, err);
+    if (r == 0)
+        r = loop_add_fd(a->loop, cli_signal_fd(), EPOLLIN, on_signal, a, &signals, err);
+    if (r == 0)
+        r = input_connect(&a->input, a->loop, err);
+    if (r < 0)
+        return r;
+    while ((r = mvm_vm_wait(a->vm, 0, &status, err)) == MVM_E_TIMEOUT) {
+        r = loop_run(a->loop, err);
+        if (r < 0)
+            return r;
+        input_settle(&a->input);
     }
     return r < 0 ? r : status;
 }
@@ -247,21 +293,24 @@ static int wait_for_end(mvm_vm *vm, mvm_error **err)
 static int start_and_wait(const char *image, struct run_request *q, struct cli_progress *progress,
                           mvm_error **err)
 {
-    struct terminal terminal = { .fd = -1 };
-    mvm_vm *vm = NULL;
-    int r;
+    mvm_autovalue(attached) a = { .input = INPUT_NONE, .terminal = { .fd = -1 } };
+    int r = 0;
 
-    r = mvm_run(image, q->options, &vm, err);
+    if (q->interactive)
+        r = input_open(STDIN_FILENO, &a.input, err);
+    if (r < 0)
+        return r;
+    (void) mvm_options_set_stdio(q->options, a.input.runner_fd, STDOUT_FILENO, STDERR_FILENO);
+    r = mvm_run(image, q->options, &a.vm, err);
     cli_progress_clear(progress);
     if (r < 0)
         return r;
     if (q->tty && q->interactive)
-        terminal_enter_raw(&terminal, STDIN_FILENO);
-    r = wait_for_end(vm, err);
-    terminal_restore(&terminal);
-    if (r >= 0 && *mvm_vm_message(vm))
-        fprintf(stderr, "microvm: %s\n", mvm_vm_message(vm));
-    mvm_vm_free(vm);
+        terminal_enter_raw(&a.terminal, STDIN_FILENO);
+    r = wait_for_end(&a, err);
+    terminal_restore(&a.terminal);
+    if (r >= 0 && *mvm_vm_message(a.vm))
+        cli_print_line(mvm_vm_message(a.vm));
     return r;
 }
 
@@ -281,8 +330,6 @@ static int run(const char *image, struct run_request *q)
                         q->debug            ? MVM_LOG_DEBUG
                         : progress.terminal ? MVM_LOG_WARNING
                                             : MVM_LOG_ERROR);
-    (void) mvm_options_set_stdio(q->options, q->interactive ? STDIN_FILENO : -1, STDOUT_FILENO,
-                                 STDERR_FILENO);
     if (q->tty) {
         (void) terminal_size(&rows, &cols);
         (void) mvm_options_set_tty(q->options, rows, cols);
@@ -308,8 +355,7 @@ int cli_run(int argc, char **argv)
             return 0;
         }
         if (c == '?' || c == ':')
-            return cli_usage_error("run: '%s' %s; 'microvm run --help' tells", argv[optind - 1],
-                                   c == ':' ? "wants a value" : "is not an option");
+            return cli_option_error("run", c, run_table, argv);
         if (take_option(c, &q, &err) < 0)
             return err ? cli_fail(err) : cli_usage_error("run: out of memory");
     }

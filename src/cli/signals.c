@@ -10,7 +10,8 @@ static int signal_fd = -EBADF;
 
 int cli_signal_fd(void)
 {
-    static const int wanted[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH };
+    static const int wanted[] = { SIGINT,  SIGTERM, SIGHUP,   SIGQUIT,
+                                  SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT };
     sigset_t set;
 
     if (signal_fd >= 0)

@@ -6,20 +6,33 @@
 
 void terminal_enter_raw(struct terminal *t, int fd)
 {
-    struct termios raw;
-
     t->fd = -1;
     if (tcgetattr(fd, &t->saved) < 0)
         return;
-    raw = t->saved;
-    cfmakeraw(&raw);
-    if (tcsetattr(fd, TCSADRAIN, &raw) == 0)
+    t->raw = t->saved;
+    cfmakeraw(&t->raw);
+    if (tcsetattr(fd, TCSADRAIN, &t->raw) == 0)
         t->fd = fd;
+}
+
+/* In the background the terminal's mode is another's, and changing it would stop us (SIGTTOU). A
+ * terminal that does not control us knows no background. */
+static bool is_in_foreground(int fd)
+{
+    pid_t group = tcgetpgrp(fd);
+
+    return group < 0 || group == getpgrp();
+}
+
+void terminal_resume(const struct terminal *t)
+{
+    if (t->fd >= 0 && is_in_foreground(t->fd))
+        (void) tcsetattr(t->fd, TCSADRAIN, &t->raw); /* as for terminal_restore() */
 }
 
 void terminal_restore(struct terminal *t)
 {
-    if (t->fd >= 0)
+    if (t->fd >= 0 && is_in_foreground(t->fd))
         (void) tcsetattr(t->fd, TCSADRAIN,
                          &t->saved); /* a terminal that went away needs no restoring */
     t->fd = -1;

@@ -8,4 +8,9 @@
 /* What a report means. @in_time: the probing process ended by itself. */
 void accel_judge(const struct probe_report *report, bool in_time, struct accel_result *ret);
 
+/* The remembered result: what was found under @key. @now_s counts from the boot, suspended time
+ * included. accel_recall() is false where there is nothing that still counts. */
+bool accel_recall(int dir_fd, const char *key, uint64_t now_s, struct accel_result *ret);
+void accel_remember(int dir_fd, const char *key, uint64_t now_s, const struct accel_result *result);
+
 #endif

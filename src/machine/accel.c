@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define ACCEL_CACHE "accel.json"
 /* Most bytes of the remembered result. */
@@ -59,7 +60,7 @@ static void reason_not_run(const struct probe_report *report, struct accel_resul
 /* All of these fit ACCEL_REASON_MAX: numbers and our own words. */
 void accel_judge(const struct probe_report *report, bool in_time, struct accel_result *ret)
 {
-    *ret = (struct accel_result){ .kvm = in_time && report->stage == PROBE_DONE };
+    *ret = (struct accel_result){ .kvm = in_time && report->stage == PROBE_DONE, .slow = !in_time };
     if (ret->kvm)
         return;
     if (!in_time)
@@ -150,35 +151,52 @@ static int cache_key(char **ret, mvm_error **err)
     return 0;
 }
 
-static bool cache_get(int dir_fd, const char *key, struct accel_result *ret)
+bool accel_recall(int dir_fd, const char *key, uint64_t now_s, struct accel_result *ret)
 {
     mvm_autofree char *text = NULL;
     mvm_autojson json_t *j = NULL;
     const char *known = NULL, *reason = NULL;
+    uint64_t slow_s = 0;
     bool kvm = false;
     size_t len = 0;
 
     if (file_read(dir_fd, ACCEL_CACHE, ACCEL_CACHE_MAX, &text, &len, NULL) < 0 ||
         json_parse(text, len, ACCEL_CACHE, &j, NULL) < 0 ||
         json_need_str(j, "key", &known, NULL) < 0 || json_get_bool(j, "kvm", &kvm, NULL) < 0 ||
-        json_need_str(j, "reason", &reason, NULL) < 0)
+        json_need_str(j, "reason", &reason, NULL) < 0 ||
+        json_get_u64(j, "slow_s", INT64_MAX, &slow_s, NULL) < 0)
         return false;
     if (strcmp(known, key) != 0 || strlen(reason) >= sizeof(ret->reason) || (!kvm && !*reason))
         return false;
+    if (slow_s && (now_s < slow_s || now_s - slow_s >= ACCEL_SLOW_KEPT_S))
+        return false;
+    ret->slow = slow_s != 0;
     ret->kvm = kvm;
     memcpy(ret->reason, reason, strlen(reason) + 1);
     return true;
 }
 
-static void cache_put(int dir_fd, const char *key, const struct accel_result *result)
+void accel_remember(int dir_fd, const char *key, uint64_t now_s, const struct accel_result *result)
 {
     mvm_autojson json_t *j = json_pack("{s:s, s:b, s:s}", "key", key, "kvm", result->kvm, "reason",
                                        result->reason);
-    mvm_autofree char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
+    mvm_autofree char *text = NULL;
 
+    if (j && result->slow && json_object_set_new(j, "slow_s", json_integer((json_int_t) now_s)) < 0)
+        return;
+    text = j ? json_dumps(j, JSON_COMPACT) : NULL;
     /* A result that cannot be kept is found again next time. */
     if (text)
         (void) file_write(dir_fd, ACCEL_CACHE, text, strlen(text), 0600, NULL);
+}
+
+/* Seconds since the boot, which the key names; never 0, which means no time in the file. */
+static uint64_t boot_time_s(void)
+{
+    struct timespec now = { .tv_sec = 0 };
+
+    (void) clock_gettime(CLOCK_BOOTTIME, &now); /* there since Linux 2.6.39 */
+    return (uint64_t) now.tv_sec + 1;
 }
 
 int accel_probe_cached(int cache_dir_fd, struct accel_result *ret, mvm_error **err)
@@ -188,10 +206,10 @@ int accel_probe_cached(int cache_dir_fd, struct accel_result *ret, mvm_error **e
 
     if (r < 0)
         return r;
-    if (cache_get(cache_dir_fd, key, ret))
+    if (accel_recall(cache_dir_fd, key, boot_time_s(), ret))
         return 0;
     r = accel_probe(ret, err);
     if (r == 0)
-        cache_put(cache_dir_fd, key, ret);
+        accel_remember(cache_dir_fd, key, boot_time_s(), ret);
     return r;
 }

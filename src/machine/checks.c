@@ -8,18 +8,28 @@
 #include "machine/kernel.h"
 #include "machine/machine.h"
 
+#include <fcntl.h>
+
 /* virtio-mmio with ACPI, vhost-user devices and -netdev stream are all there from this release on.
  */
 #define QEMU_MAJOR_MIN 7
 #define QEMU_MINOR_MIN 2
+
+/* What a run goes by as well. Without a cache folder nothing was remembered, and a check makes
+ * none. */
+static int probe_kvm(const char *cache_dir, struct accel_result *ret, mvm_error **err)
+{
+    mvm_autoclose int fd = open(cache_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 ? accel_probe(ret, err) : accel_probe_cached(fd, ret, err);
+}
 
 static void check_kvm(const struct preflight_host *host, struct preflight_result *ret)
 {
     struct accel_result result;
     mvm_autoerror mvm_error *err = NULL;
 
-    (void) host;
-    if (accel_probe(&result, &err) < 0)
+    if (probe_kvm(host->cache_dir, &result, &err) < 0)
         preflight_miss(ret, "", "the probe did not run: %s", mvm_error_message(err));
     else if (result.kvm)
         preflight_pass(ret, "KVM executes guest code");

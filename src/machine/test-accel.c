@@ -49,6 +49,7 @@ static void judge_says_what_stopped_the_guest(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         accel_judge(&cases[i].report, cases[i].in_time, &result);
         assert_false(result.kvm);
+        assert_int_equal(result.slow, !cases[i].in_time);
         if (!strstr(result.reason, cases[i].part))
             fail_msg("'%s' does not say '%s'", result.reason, cases[i].part);
     }
@@ -156,6 +157,35 @@ static void a_folder_that_takes_no_file_is_no_failure(void **state)
     assert_true(result.kvm || result.reason[0]);
 }
 
+static void a_slow_result_is_remembered_for_a_minute_alone(void **state)
+{
+    struct accel_result slow = { .slow = true, .reason = "too slow" }, got = { .kvm = true };
+
+    (void) state;
+    accel_remember(root_fd, "key", 1000, &slow);
+    assert_true(accel_recall(root_fd, "key", 1000, &got));
+    assert_false(got.kvm);
+    assert_true(got.slow);
+    assert_string_equal(got.reason, "too slow");
+    assert_true(accel_recall(root_fd, "key", 1000 + ACCEL_SLOW_KEPT_S - 1, &got));
+    assert_false(accel_recall(root_fd, "key", 1000 + ACCEL_SLOW_KEPT_S, &got));
+    assert_false(accel_recall(root_fd, "key", 999, &got));
+}
+
+static void a_firm_result_is_remembered_until_its_key_changes(void **state)
+{
+    struct accel_result missing = { .reason = "/dev/kvm is missing" }, got = { .kvm = true };
+
+    (void) state;
+    accel_remember(root_fd, "key", 1000, &missing);
+    assert_true(accel_recall(root_fd, "key", INT64_MAX, &got));
+    assert_false(got.kvm || got.slow);
+    assert_false(accel_recall(root_fd, "another", 1000, &got));
+    accel_remember(root_fd, "key", 1000, &(struct accel_result){ .kvm = true });
+    assert_true(accel_recall(root_fd, "key", INT64_MAX, &got));
+    assert_true(got.kvm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +195,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_result_of_another_boot_is_not, setup, teardown),
         cmocka_unit_test_setup_teardown(a_broken_file_is_as_none, setup, teardown),
         cmocka_unit_test(a_folder_that_takes_no_file_is_no_failure),
+        cmocka_unit_test_setup_teardown(a_slow_result_is_remembered_for_a_minute_alone, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_firm_result_is_remembered_until_its_key_changes, setup,
+                                        teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "runner/config.h"
 
 #include "base/json.h"
+#include "base/scan.h"
 
 static const char *const accel_names[] = {
     [MACHINE_ACCEL_AUTO] = "auto", [MACHINE_ACCEL_KVM] = "kvm", [MACHINE_ACCEL_TCG] = "tcg"
@@ -22,8 +23,60 @@ void runner_config_deinit(struct runner_config *c)
     *c = (struct runner_config){ .root_path = NULL };
 }
 
-/* Setters that leave a default out and remember that one of them ran out of memory or met invalid
- * UTF-8. */
+/* JSON holds UTF-8 alone. Linux does not ask that of arguments, variables and paths: what cannot be
+ * carried is named. */
+static int check_utf8(const char *what, const char *text, mvm_error **err)
+{
+    if (!text || scan_is_utf8(text, strlen(text)))
+        return 0;
+    return mvm_fail(err, MVM_E_ARG, 0, "%s '%s' is not valid UTF-8", what, text);
+}
+
+static int check_paths(const struct runner_config *c, mvm_error **err)
+{
+    const char *const paths[] = { c->root_path,   c->console_log_path, c->vm_dir,   c->cache_dir,
+                                  c->kernel_path, c->modules_path,     c->init_path };
+    int r = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(paths) && r == 0; i++)
+        r = check_utf8("the path", paths[i], err);
+    return r;
+}
+
+static int check_program(const struct krun_config *program, mvm_error **err)
+{
+    for (size_t i = 0; i < program->cmd.n; i++) {
+        const char *word = program->cmd.items[i];
+
+        if (i == 0 && check_utf8("the command", word, err) < 0)
+            return MVM_E_ARG;
+        if (!scan_is_utf8(word, strlen(word)))
+            return mvm_fail(err, MVM_E_ARG, 0,
+                            "argument %zu of the command is not valid UTF-8: '%s'", i, word);
+    }
+    /* Its name and not its value, which may be a secret. */
+    for (size_t i = 0; i < program->env.n; i++) {
+        const char *entry = program->env.items[i];
+
+        if (!scan_is_utf8(entry, strlen(entry)))
+            return mvm_fail(err, MVM_E_ARG, 0, "variable '%.*s' is not valid UTF-8",
+                            (int) strcspn(entry, "="), entry);
+    }
+    return check_utf8("the working folder", program->workdir, err);
+}
+
+static int check_texts(const struct runner_config *c, mvm_error **err)
+{
+    int r = check_paths(c, err);
+
+    if (r == 0)
+        r = check_utf8("the name", c->name, err);
+    if (r == 0)
+        r = check_utf8("the user", c->user, err);
+    return r < 0 ? r : check_program(&c->program, err);
+}
+
+/* Setters that leave a default out and remember that one of them ran out of memory. */
 static void put_str(json_t *j, const char *key, const char *value, bool *failed)
 {
     if (value && *value && json_object_set_new(j, key, json_string(value)) < 0)
@@ -68,8 +121,11 @@ int runner_config_encode(const struct runner_config *c, char **ret_text, mvm_err
 {
     mvm_autojson json_t *j = json_object();
     bool failed = false;
+    int r = check_texts(c, err);
     char *text;
 
+    if (r < 0)
+        return r;
     /* H-122: root_path, num_vcpus and ram_mib are never left out. */
     if (json_object_set_new(j, "root_path", json_string(c->root_path)) < 0 ||
         json_object_set_new(j, "num_vcpus", json_integer(c->num_vcpus)) < 0 ||
@@ -94,7 +150,7 @@ int runner_config_encode(const struct runner_config *c, char **ret_text, mvm_err
     put_program(j, &c->program, &failed);
     text = failed ? NULL : json_dumps(j, JSON_COMPACT);
     if (!text)
-        return mvm_fail(err, MVM_E_ARG, 0, "a path, command or variable is not valid UTF-8");
+        return mvm_fail_nomem(err);
     *ret_text = text;
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 struct relay {
     struct loop *loop; /* borrowed */
@@ -28,6 +29,13 @@ void relay_end_close(struct relay_end *e)
     e->fd = -EBADF;
 }
 
+/* The side of a terminal that a terminal emulator holds. Its device is the multiplexer, which gives
+ * a new terminal to each open: pts(4), Documentation/admin-guide/devices.txt. */
+static bool is_terminal_master(const struct stat *st)
+{
+    return S_ISCHR(st->st_mode) && st->st_rdev == makedev(5, 2);
+}
+
 int relay_end_open(int fd, bool write, struct relay_end *ret, mvm_error **err)
 {
     struct relay_end e = { .fd = fd };
@@ -42,7 +50,8 @@ int relay_end_open(int fd, bool write, struct relay_end *ret, mvm_error **err)
         return r;
     }
     e.socket = S_ISSOCK(st.st_mode);
-    if (!e.socket && !S_ISREG(st.st_mode)) {
+    e.blocking = is_terminal_master(&st);
+    if (!e.socket && !e.blocking && !S_ISREG(st.st_mode)) {
         (void) snprintf(link, sizeof(link), "/proc/self/fd/%d",
                         fd); /* fits: a number of at most 10 digits */
         again = open(link, (write ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -209,6 +218,11 @@ void relay_free(struct relay *r)
 uint64_t relay_total(const struct relay *r)
 {
     return r->total;
+}
+
+uint64_t relay_written(const struct relay *r)
+{
+    return r->total - r->len;
 }
 
 void relay_set_total(struct relay *r, uint64_t total)

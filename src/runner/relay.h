@@ -30,7 +30,9 @@ struct relay_end {
 
 /* Takes @fd over (also on failure). Pipes, terminals and other devices are opened anew through
  * /proc/self/fd, so that the new description can be non-blocking; where that is forbidden (somebody
- * else's terminal) the end stays blocking. */
+ * else's terminal), or would give another object (a terminal's master side), the end stays
+ * blocking.
+ */
 int relay_end_open(int fd, bool write, struct relay_end *ret, mvm_error **err);
 void relay_end_close(struct relay_end *e);
 
@@ -47,7 +49,8 @@ int relay_new(struct loop *loop, struct relay_end in, struct relay_end out, rela
               void *user, struct relay **ret, mvm_error **err);
 void relay_free(struct relay *r);
 MVM_DEFINE_AUTO(relay, relay_free)
-uint64_t relay_total(const struct relay *r); /* bytes read so far */
+uint64_t relay_total(const struct relay *r);   /* bytes read so far */
+uint64_t relay_written(const struct relay *r); /* of them written or dropped */
 /* The stream has @total bytes in all; RELAY_DONE follows, at once where they are through already.
  */
 void relay_set_total(struct relay *r, uint64_t total);

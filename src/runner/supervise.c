@@ -8,6 +8,10 @@
  *   ended     every stream has its total: the machine is killed, since the guest has synced and has
  * nothing left to do
  *
+ * Two deadlines run side by side once the program runs: that of its time limit, and that of a stop
+ * which the caller asked for. Whichever passes first ends the machine; the status tells of the time
+ * limit when that struck before any stop was asked for.
+ *
  * Any other way out (the machine ends by itself, the caller goes away or asks for the end, a time
  * limit, a broken protocol) goes from where it is straight to ended, with the first reason kept.
  */
@@ -31,13 +35,18 @@ struct supervisor {
     struct loop *loop;
     struct child machine;
     int signal_fd;
-    struct loop_source *machine_source, *control_source, *signal_source, *timer;
+    struct loop_source *machine_source, *control_source, *signal_source;
+    struct loop_source *limit_timer; /* of the boot, then of the program, then of its grace */
+    struct loop_source *stop_timer;  /* the grace of a stop, or of output that nobody takes */
     struct guest_port *port;
     struct console *console;
     struct relay *input;      /* NULL without -i */
     struct relay *outputs[2]; /* stdout, stderr */
-    bool running, exited, timed_out;
+    bool running, exited, stopping, timed_out;
+    bool limit_passed; /* the grace after it runs */
     bool port_gone, machine_gone, caller_gone, finished;
+    int told_to_end;  /* the first signal that asked for that; 0: none */
+    uint64_t written; /* output, when the stop timer last passed */
     struct child_status machine_status;
     struct control_message result;
 };
@@ -45,6 +54,7 @@ struct supervisor {
 static void __attribute__((format(printf, 4, 5)))
 finish(struct supervisor *s, enum control_type type, int number, const char *fmt, ...)
 {
+    char raw[CONTROL_TEXT_MAX];
     va_list ap;
 
     if (s->loop)
@@ -55,9 +65,11 @@ finish(struct supervisor *s, enum control_type type, int number, const char *fmt
     s->result.type = type;
     s->result.number = number;
     va_start(ap, fmt);
-    if (vsnprintf(s->result.text, sizeof(s->result.text), fmt, ap) < 0)
-        s->result.text[0] = '\0';
+    if (vsnprintf(raw, sizeof(raw), fmt, ap) < 0)
+        raw[0] = '\0';
     va_end(ap);
+    /* What a guest says need not be UTF-8, which the control message must be. */
+    log_escape(raw, s->result.text, sizeof(s->result.text));
 }
 
 static void tell_caller(struct supervisor *s, const struct control_message *m)
@@ -103,7 +115,41 @@ static void send_signal(struct supervisor *s, int number)
         log_warning(s->log, "runner", "signal %d was dropped: the guest does not read", number);
 }
 
-static void on_timer(void *user)
+/* The program had its time and does not end. */
+static void end_unheeded(struct supervisor *s)
+{
+    int status = s->exited ? s->result.number : 128 + SIGKILL;
+
+    finish(s, CONTROL_ENDED, s->timed_out ? SUPERVISE_STATUS_TIMEOUT : status, "%s",
+           s->timed_out ? "the time limit was reached" : "");
+}
+
+static uint64_t output_written(const struct supervisor *s)
+{
+    return relay_written(s->outputs[0]) + relay_written(s->outputs[1]);
+}
+
+static void watch_output(struct supervisor *s)
+{
+    s->written = output_written(s);
+    loop_set_timer(s->stop_timer, SUPERVISE_STALL_MS);
+}
+
+static void on_stop_timer(void *user)
+{
+    struct supervisor *s = user;
+    uint64_t written = output_written(s);
+
+    if (s->stopping)
+        end_unheeded(s);
+    else if (written == s->written &&
+             written < relay_total(s->outputs[0]) + relay_total(s->outputs[1]))
+        finish(s, CONTROL_ENDED, s->exited ? s->result.number : 128 + s->told_to_end, "%s", "");
+    else
+        watch_output(s);
+}
+
+static void on_limit_timer(void *user)
 {
     struct supervisor *s = user;
 
@@ -114,26 +160,25 @@ static void on_timer(void *user)
         finish(s, CONTROL_FAILED, MVM_E_TIMEOUT,
                "the guest did not start the program within %d s%s%s", SUPERVISE_BOOT_MS / 1000,
                line[0] ? "; last on its console: " : "", line);
-    } else if (s->config->timeout_ms && !s->timed_out) {
-        s->timed_out = true;
+    } else if (!s->limit_passed) {
+        s->limit_passed = true;
+        s->timed_out = !s->stopping;
         send_signal(s, SIGTERM);
-        loop_set_timer(s->timer, SUPERVISE_GRACE_MS);
+        loop_set_timer(s->limit_timer, SUPERVISE_GRACE_MS);
     } else {
-        finish(s, CONTROL_ENDED, s->timed_out ? SUPERVISE_STATUS_TIMEOUT : 128 + SIGKILL, "%s",
-               s->timed_out ? "the time limit was reached" : "");
+        end_unheeded(s);
     }
 }
 
 static void on_started(struct supervisor *s)
 {
     const struct control_message m = { .type = CONTROL_STARTED };
-    uint64_t limit = s->config->timeout_ms;
 
     if (s->running)
         return;
     s->running = true;
     log_info(s->log, "step", "program started");
-    loop_set_timer(s->timer, limit == 0 ? -1 : limit > INT32_MAX ? INT32_MAX : (int) limit);
+    loop_set_timer(s->limit_timer, s->config->timeout_ms ? (int64_t) s->config->timeout_ms : -1);
     tell_caller(s, &m);
 }
 
@@ -221,12 +266,18 @@ static void on_machine(void *user, uint32_t events)
 
 static void on_signal_wish(struct supervisor *s, int number)
 {
+    bool ends = number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT ||
+                number == SIGKILL;
+
     if (number < 1 || number > 64)
         return;
+    if (ends && s->running && !s->told_to_end && !s->stopping) {
+        s->told_to_end = number;
+        watch_output(s);
+    }
     if (s->running && !s->exited)
         send_signal(s, number);
-    else if (number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT ||
-             number == SIGKILL)
+    else if (ends)
         finish(s, CONTROL_ENDED, 128 + number, "%s", "");
 }
 
@@ -236,8 +287,9 @@ static void on_stop_wish(struct supervisor *s, int grace_ms)
         finish(s, CONTROL_ENDED, 128 + (grace_ms <= 0 ? SIGKILL : SIGTERM), "%s", "");
         return;
     }
+    s->stopping = true;
     send_signal(s, SIGTERM);
-    loop_set_timer(s->timer, grace_ms);
+    loop_set_timer(s->stop_timer, grace_ms);
 }
 
 static void on_wish(struct supervisor *s, const struct control_message *m)
@@ -326,7 +378,9 @@ static int connect_control(struct supervisor *s, struct started *started, mvm_er
     if (r == 0)
         r = loop_add_fd(s->loop, s->machine.pidfd, EPOLLIN, on_machine, s, &s->machine_source, err);
     if (r == 0)
-        r = loop_add_timer(s->loop, SUPERVISE_BOOT_MS, on_timer, s, &s->timer, err);
+        r = loop_add_timer(s->loop, SUPERVISE_BOOT_MS, on_limit_timer, s, &s->limit_timer, err);
+    if (r == 0)
+        r = loop_add_timer(s->loop, -1, on_stop_timer, s, &s->stop_timer, err);
     return r;
 }
 

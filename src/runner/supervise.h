@@ -16,6 +16,10 @@
 #define SUPERVISE_BOOT_MS 300000
 /* Milliseconds between SIGTERM and the end of the machine after --timeout. */
 #define SUPERVISE_GRACE_MS 10000
+/* Milliseconds for which output may stand still after a signal that asks for the end: the guest
+ * tells of the program's end behind its last byte, and a reader that is stuck may never take that.
+ * Without such a signal it is waited for without limit. */
+#define SUPERVISE_STALL_MS 5000
 /* Exit status of a program that --timeout ended, as timeout(1) has it. */
 #define SUPERVISE_STATUS_TIMEOUT 124
 

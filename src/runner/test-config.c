@@ -107,16 +107,48 @@ static void config_refuses_numbers_out_of_range(void **state)
     assert_refused(text, MVM_E_FORMAT, "no command");
 }
 
-static void config_refuses_text_that_is_not_utf8(void **state)
+/* Each of the texts may be NULL. */
+static void assert_not_carried(const char *argument, const char *entry, const char *root,
+                               const char *part)
 {
     mvm_autovalue(runner_config) c = { .root_path = NULL };
+    mvm_autoerror mvm_error *err = NULL;
+    mvm_autofree char *text = NULL;
+
+    assert_int_equal(runner_config_decode(minimal, strlen(minimal), &c, NULL), 0);
+    if (argument)
+        assert_int_equal(strv_add(&c.program.cmd, argument), 0);
+    if (entry)
+        assert_int_equal(strv_add(&c.program.env, entry), 0);
+    if (root) {
+        free(c.root_path);
+        c.root_path = strdup(root);
+    }
+    assert_int_equal(runner_config_encode(&c, &text, &err), MVM_E_ARG);
+    assert_null(text);
+    if (!strstr(mvm_error_message(err), part))
+        fail_msg("'%s' does not name '%s'", mvm_error_message(err), part);
+}
+
+static void config_refuses_text_that_is_not_utf8(void **state)
+{
+    (void) state;
+    assert_not_carried(NULL, NULL, "/r\xff", "the path '/r\\xff'");
+    assert_not_carried("\xff", NULL, NULL, "argument 1 of the command");
+    assert_not_carried(NULL, "NAME=secret\xff", NULL, "variable 'NAME'");
+}
+
+static void config_does_not_tell_the_value_of_a_variable(void **state)
+{
+    mvm_autovalue(runner_config) c = { .root_path = NULL };
+    mvm_autoerror mvm_error *err = NULL;
     mvm_autofree char *text = NULL;
 
     (void) state;
     assert_int_equal(runner_config_decode(minimal, strlen(minimal), &c, NULL), 0);
-    assert_int_equal(strv_add(&c.program.env, "A=\xff"), 0);
-    assert_int_equal(runner_config_encode(&c, &text, NULL), MVM_E_ARG);
-    assert_null(text);
+    assert_int_equal(strv_add(&c.program.env, "NAME=secret\xff"), 0);
+    assert_int_equal(runner_config_encode(&c, &text, &err), MVM_E_ARG);
+    assert_null(strstr(mvm_error_message(err), "secret"));
 }
 
 int main(void)
@@ -127,6 +159,7 @@ int main(void)
         cmocka_unit_test(config_refuses_what_is_wrong_and_names_it),
         cmocka_unit_test(config_refuses_numbers_out_of_range),
         cmocka_unit_test(config_refuses_text_that_is_not_utf8),
+        cmocka_unit_test(config_does_not_tell_the_value_of_a_variable),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

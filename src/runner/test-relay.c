@@ -2,10 +2,13 @@
 #include "runner/relay.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <termios.h>
 
 #include <cmocka.h>
 
@@ -187,6 +190,40 @@ static void relay_end_leaves_shared_flags_alone(void **state)
     (void) close(pipes[1]);
 }
 
+/* The master side of a terminal is nobody else's: opened anew it would be another terminal's. */
+static void relay_writes_to_the_master_side_of_a_terminal(void **state)
+{
+    struct seen s = { .loop = NULL };
+    struct loop_source *limit;
+    struct termios raw;
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave, in = temp_file();
+    char back[8] = "";
+
+    (void) state;
+    assert_true(master >= 0);
+    assert_int_equal(unlockpt(master), 0);
+    slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(slave >= 0);
+    assert_int_equal(tcgetattr(slave, &raw), 0);
+    cfmakeraw(&raw);
+    assert_int_equal(tcsetattr(slave, TCSANOW, &raw), 0);
+    assert_int_equal(write(in, "hello", 5), 5);
+    assert_int_equal(lseek(in, 0, SEEK_SET), 0);
+    assert_int_equal(loop_new(&s.loop, NULL), 0);
+    assert_int_equal(loop_add_timer(s.loop, 10000, on_time_limit, NULL, &limit, NULL), 0);
+    assert_int_equal(
+        relay_new(s.loop, end_of(in, false), end_of(master, true), on_event, &s, &s.relay, NULL),
+        0);
+    assert_int_equal(loop_run(s.loop, NULL), 0);
+    assert_int_equal(s.broken, 0);
+    assert_int_equal(poll(&(struct pollfd){ .fd = slave, .events = POLLIN }, 1, 1000), 1);
+    assert_int_equal(read(slave, back, sizeof(back)), 5);
+    assert_memory_equal(back, "hello", 5);
+    (void) close(slave);
+    relay_free(s.relay);
+    loop_free(s.loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +232,7 @@ int main(void)
         cmocka_unit_test(relay_with_all_through_is_done_at_once),
         cmocka_unit_test(relay_drops_for_a_reader_that_left),
         cmocka_unit_test(relay_end_leaves_shared_flags_alone),
+        cmocka_unit_test(relay_writes_to_the_master_side_of_a_terminal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,10 +39,10 @@ static void clear_folder(mvm_vm *vm)
     mvm_autoerror mvm_error *err = NULL;
     int r;
 
-    r = vmdir_wait_free(&vm->dir, VM_LEAVE_MS, &err);
+    r = vmdir_take_back(&vm->dir, VM_LEAVE_MS, &err);
     if (r == MVM_E_NOT_FOUND)
         return;
-    /* Busy: another process has started a VM of that name since, and the folder is its own. */
+    /* Busy: another process has just started a VM of that name since, and the folder is its own. */
     if (r == 0)
         r = vm->dir.remove || vm->status < 0
                 ? vmdir_remove(&vm->dir, &err)

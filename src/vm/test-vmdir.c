@@ -67,12 +67,13 @@ static void the_lock_lives_as_long_as_any_copy(void **state)
 
     (void) state;
     assert_int_equal(vmdir_take(vms, "web", false, &first, NULL), 0);
+    assert_int_equal(vmdir_write_state(&first, "i", "sha256:0", -1, NULL), 0);
     copy = fcntl(first.lock_fd, F_DUPFD_CLOEXEC, 3);
     (void) close(steal_fd(&first.lock_fd));
-    assert_int_equal(vmdir_wait_free(&first, 20, NULL), MVM_E_BUSY);
+    assert_int_equal(vmdir_take_back(&first, 20, NULL), MVM_E_BUSY);
     assert_int_equal(vmdir_take(vms, "web", false, &second, NULL), MVM_E_BUSY);
     (void) close(steal_fd(&copy));
-    assert_int_equal(vmdir_wait_free(&first, 1000, NULL), 0);
+    assert_int_equal(vmdir_take_back(&first, 1000, NULL), 0);
 }
 
 static void unnamed_vms_get_names_of_their_own(void **state)
@@ -125,6 +126,55 @@ static void a_sweep_removes_the_dead_and_keeps_the_rest(void **state)
     assert_false(exists("early"));
 }
 
+/* The first one's process was stopped while the second one ran and ended. */
+static void a_vm_leaves_the_folder_of_the_next_of_its_name_alone(void **state)
+{
+    mvm_autovalue(vmdir) first = VMDIR_NONE;
+    mvm_autovalue(vmdir) second = VMDIR_NONE;
+    mvm_autovalue(vmdir) third = VMDIR_NONE;
+    mvm_autoerror mvm_error *err = NULL;
+
+    (void) state;
+    assert_int_equal(vmdir_take(vms, "web", true, &first, NULL), 0);
+    assert_int_equal(vmdir_write_state(&first, "i", "sha256:0", -1, NULL), 0);
+    (void) close(steal_fd(&first.lock_fd));
+    assert_int_equal(vmdir_take(vms, "web", false, &second, NULL), 0);
+    assert_string_not_equal(first.id, second.id);
+    assert_int_equal(strspn(second.id, "0123456789abcdef"), VMDIR_ID_LEN);
+    assert_int_equal(vmdir_write_state(&second, "i", "sha256:1", 3, NULL), 0);
+    (void) close(steal_fd(&second.lock_fd));
+    assert_int_equal(vmdir_take_back(&first, 20, &err), MVM_E_NOT_FOUND);
+    assert_non_null(strstr(mvm_error_message(err), "'web'"));
+    assert_true(first.lock_fd < 0);
+    /* Nor did it keep the lock. */
+    assert_int_equal(vmdir_take_back(&second, 0, NULL), 0);
+    vmdir_deinit(&second);
+    /* One that was killed before it wrote its state is not the first one either. */
+    assert_int_equal(vmdir_take(vms, "web", false, &third, NULL), 0);
+    vmdir_deinit(&third);
+    assert_int_equal(vmdir_take_back(&first, 20, NULL), MVM_E_NOT_FOUND);
+    assert_true(exists("web"));
+}
+
+static void a_folder_that_is_no_vm_s_is_neither_taken_nor_swept(void **state)
+{
+    mvm_autovalue(vmdir) running = VMDIR_NONE;
+    mvm_autovalue(vmdir) taken = VMDIR_NONE;
+    mvm_autoerror mvm_error *err = NULL;
+    mvm_autoclose int fd = -EBADF;
+
+    (void) state;
+    assert_int_equal(vmdir_take(vms, "running", true, &running, NULL), 0);
+    assert_int_equal(path_make_dir_at(running.vms_fd, "photos", 0700, &fd, NULL), 0);
+    assert_int_equal(file_write(fd, "console.log", "mine", 4, 0600, NULL), 0);
+    vmdir_sweep(running.vms_fd, NULL);
+    assert_true(exists("photos/console.log"));
+    assert_int_equal(vmdir_take(vms, "photos", true, &taken, &err), MVM_E_EXISTS);
+    assert_non_null(strstr(mvm_error_message(err), "'photos'"));
+    assert_true(exists("photos/console.log"));
+    assert_false(exists("photos/state.lock"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +184,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(unnamed_vms_get_names_of_their_own, setup, teardown),
         cmocka_unit_test_setup_teardown(the_folder_is_for_its_owner_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_sweep_removes_the_dead_and_keeps_the_rest, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_vm_leaves_the_folder_of_the_next_of_its_name_alone, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_folder_that_is_no_vm_s_is_neither_taken_nor_swept, setup,
                                         teardown),
     };
 

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -162,6 +163,17 @@ static int take_fresh(struct vmdir *d, mvm_error **err)
     return mvm_fail(err, MVM_E_BUSY, 0, "the folders of new VMs come and go");
 }
 
+static int make_id(char id[VMDIR_ID_LEN + 1], mvm_error **err)
+{
+    uint64_t noise[2];
+
+    if (getrandom(noise, sizeof(noise), 0) != sizeof(noise))
+        return mvm_fail(err, MVM_E_SYS, errno, "random numbers");
+    (void) snprintf(id, VMDIR_ID_LEN + 1, "%016llx%016llx", (unsigned long long) noise[0],
+                    (unsigned long long) noise[1]); /* fits: 2 times 16 digits */
+    return 0;
+}
+
 int vmdir_take(const char *vms_path, const char *name, bool remove, struct vmdir *ret,
                mvm_error **err)
 {
@@ -169,7 +181,9 @@ int vmdir_take(const char *vms_path, const char *name, bool remove, struct vmdir
     int r;
 
     d.remove = remove;
-    r = path_make_dirs(vms_path, 0700, &d.vms_fd, err);
+    r = make_id(d.id, err);
+    if (r == 0)
+        r = path_make_dirs(vms_path, 0700, &d.vms_fd, err);
     if (r == 0)
         r = name ? take_named(&d, name, err) : take_fresh(&d, err);
     if (r < 0)
@@ -196,6 +210,7 @@ int vmdir_write_state(const struct vmdir *d, const char *image, const char *dige
     mvm_autofree char *text = NULL;
     bool failed = false;
 
+    failed |= json_object_set_new(j, "id", json_string(d->id)) < 0;
     failed |= json_object_set_new(j, "name", json_string(d->name)) < 0;
     failed |= json_object_set_new(j, "image", json_string(image)) < 0;
     failed |= json_object_set_new(j, "digest", json_string(digest)) < 0;
@@ -210,15 +225,45 @@ int vmdir_write_state(const struct vmdir *d, const char *image, const char *dige
     return file_write(d->fd, VMDIR_STATE, text, strlen(text), 0600, err);
 }
 
-int vmdir_wait_free(struct vmdir *d, int timeout_ms, mvm_error **err)
+/* NULL when there is none that can be read. */
+static json_t *read_state(int dir_fd, mvm_error **err)
+{
+    mvm_autofree char *text = NULL;
+    json_t *j = NULL;
+    size_t len = 0;
+
+    if (file_read(dir_fd, VMDIR_STATE, VMDIR_STATE_MAX, &text, &len, err) < 0 ||
+        json_parse(text, len, VMDIR_STATE, &j, err) < 0)
+        return NULL;
+    return j;
+}
+
+/* The lock must be held. */
+static int check_own(const struct vmdir *d, mvm_error **err)
+{
+    mvm_autojson json_t *j = read_state(d->fd, NULL);
+    const char *id = NULL;
+
+    if (j && json_need_str(j, "id", &id, NULL) == 0 && strcmp(id, d->id) == 0)
+        return 0;
+    return mvm_fail(err, MVM_E_NOT_FOUND, 0, "the folder of '%s' is another VM's by now", d->name);
+}
+
+int vmdir_take_back(struct vmdir *d, int timeout_ms, mvm_error **err)
 {
     uint64_t deadline = clock_now_ms() + (uint64_t) timeout_ms;
 
     for (;;) {
         int r = lock_folder(d->vms_fd, d->name, d->fd, false, &d->lock_fd, err);
 
-        if (r != 0)
-            return r < 0 ? r : 0;
+        if (r == 1)
+            r = check_own(d, err);
+        else if (r == 0)
+            r = 1;
+        if (r < 0 && d->lock_fd >= 0)
+            (void) close(steal_fd(&d->lock_fd));
+        if (r <= 0)
+            return r;
         if (clock_now_ms() >= deadline)
             return mvm_fail(err, MVM_E_BUSY, 0, "the folder of '%s' is still in use", d->name);
         (void) poll(NULL, 0, VMDIR_POLL_MS);
@@ -228,16 +273,12 @@ int vmdir_wait_free(struct vmdir *d, int timeout_ms, mvm_error **err)
 /* No state: its maker died before the VM was started. */
 static bool is_to_be_removed(int dir_fd)
 {
-    mvm_autofree char *text = NULL;
-    mvm_autojson json_t *j = NULL;
+    mvm_autoerror mvm_error *err = NULL;
+    mvm_autojson json_t *j = read_state(dir_fd, &err);
     bool remove = false;
-    size_t len = 0;
-    int r = file_read(dir_fd, VMDIR_STATE, VMDIR_STATE_MAX, &text, &len, NULL);
 
-    if (r == MVM_E_NOT_FOUND)
-        return true;
-    if (r < 0 || json_parse(text, len, VMDIR_STATE, &j, NULL) < 0)
-        return false;
+    if (!j)
+        return mvm_error_code(err) == MVM_E_NOT_FOUND;
     return json_get_bool(j, "remove", &remove, NULL) == 0 && remove;
 }
 

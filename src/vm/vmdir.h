@@ -5,8 +5,9 @@
  * The lock is a flock on state.lock, whose open file description the runner and the machine's
  * process hold as well: it is taken as long as any of them lives, and the kernel lets go of it when
  * the last one has died, however it died. Who can take it knows that nothing of that VM runs, and
- * may reuse or remove the folder. Nothing else (no process id) is ever trusted to say that a VM
- * runs.
+ * may reuse or remove the folder. Another VM of the same name may have run in it meanwhile:
+ * state.json holds a random id, by which a VM knows its own. Nothing else (no process id) is ever
+ * trusted to say that a VM runs.
  */
 #ifndef VM_VMDIR_H
 #define VM_VMDIR_H
@@ -17,12 +18,16 @@
 
 #include <stdbool.h>
 
+/* 128 random bits as hexadecimal digits. */
+#define VMDIR_ID_LEN 32
+
 struct vmdir {
     char *name;  /* owned */
     char *path;  /* owned, absolute */
     int vms_fd;  /* owned: the folder of all */
     int fd;      /* owned */
     int lock_fd; /* owned: holds the lock; -EBADF once given up */
+    char id[VMDIR_ID_LEN + 1];
     bool remove; /* the folder goes at the end, whoever comes to clear it */
 };
 #define VMDIR_NONE                                        \
@@ -43,8 +48,9 @@ int vmdir_remove(struct vmdir *d, mvm_error **err);
  */
 int vmdir_write_state(const struct vmdir *d, const char *image, const char *digest, int status,
                       mvm_error **err);
-/* Waits up to @timeout_ms until nobody but us holds the lock any more. */
-int vmdir_wait_free(struct vmdir *d, int timeout_ms, mvm_error **err);
+/* Takes the lock again once nobody holds it any more, for which it waits up to @timeout_ms.
+ * MVM_E_NOT_FOUND when the folder is gone, or another VM's by now: it is then not ours to touch. */
+int vmdir_take_back(struct vmdir *d, int timeout_ms, mvm_error **err);
 /* Removes the folders of VMs that were to be removed and whose processes were all killed before
  * they could. Those that
  * run, or whose processes are still dying, are left alone. */

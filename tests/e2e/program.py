@@ -1,12 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """What a program in a VM gets and gives: streams, status, environment, user, folder, terminal, signals."""
+import base64
 import os
+import pty
 import random
 import signal
 import subprocess
 import tempfile
+import termios
+import threading
 import time
+import tty
 
 import e2e
 import tap
@@ -32,6 +37,9 @@ class Status(e2e.Case):
         for command in ('/etc/passwd', '/etc'):
             with self.subTest(command=command):
                 self.assert_refused(self.host.run(command), command, status=126)
+
+    def test_a_name_with_control_characters_is_told_escaped(self):
+        self.assert_refused(self.host.run('/bin/\x1b[31mred'), '/bin/\\x1b[31mred', status=127)
 
     def test_orphans_do_not_keep_the_vm(self):
         start = time.monotonic()
@@ -83,6 +91,54 @@ class Streams(e2e.Case):
         os.dup2(null, read_end)
         os.close(null)
         self.assertEqual(started.process.wait(e2e.TIMEOUT), 141)
+
+    def test_one_signal_ends_a_vm_whose_output_nobody_takes(self):
+        for script in ('echo up >&2; exec yes', 'head -c 100000 /dev/zero; echo up >&2'):
+            with self.subTest(script=script):
+                read_end, write_end = os.pipe()
+                started = self.host.start('run', self.host.sample, 'sh', '-c', script, stdout=write_end)
+                os.close(write_end)
+                deadline = time.monotonic() + e2e.TIMEOUT
+                while b'up\n' not in started.err and time.monotonic() < deadline:
+                    time.sleep(0.05)
+                time.sleep(3)  # until everything between the program and the pipe is full
+                self.assertIsNone(started.process.poll())
+                started.process.send_signal(signal.SIGTERM)
+                result = started.finish(30)
+                os.close(read_end)
+                self.assertEqual((result.status, result.err), (143, b'up\n'), result)
+
+    def test_a_slow_reader_gets_all_after_a_signal_too(self):
+        read_end, write_end = os.pipe()
+        script = 'trap "exit 3" TERM; echo up >&2; head -c 120000 /dev/zero; while :; do sleep 0.1; done'
+        started = self.host.start('run', self.host.sample, 'sh', '-c', script, stdout=write_end)
+        os.close(write_end)
+        deadline = time.monotonic() + e2e.TIMEOUT
+        while b'up\n' not in started.err and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1)
+        started.process.send_signal(signal.SIGTERM)
+        length = 0
+        while chunk := os.read(read_end, 20_000):
+            length += len(chunk)
+            time.sleep(2.5)  # twice longer in all than output may stand still
+        os.close(read_end)
+        self.assertEqual((started.finish(30).status, length), (3, 120_000))
+
+    def test_stdout_that_is_closed(self):
+        result = self.host.command('run', self.host.sample, 'sh', '-c', 'echo out; echo err >&2; exit 4',
+                                   preexec_fn=lambda: os.close(1))
+        self.assert_ran(result, b'', b'err\n', 4)
+
+    def test_stdout_that_is_the_master_side_of_a_terminal(self):
+        master, slave = pty.openpty()
+        tty.setraw(slave)
+        result = self.host.start('run', self.host.sample, 'sh', '-c', 'echo out; exit 4', stdout=master).finish()
+        self.assertEqual((result.status, result.err), (4, b''), result)
+        os.set_blocking(slave, False)
+        self.assertEqual(os.read(slave, 100), b'out\n')
+        os.close(slave)
+        os.close(master)
 
     def test_the_console_stays_apart(self):
         self.kept = {'apart'}
@@ -270,6 +326,86 @@ class Terminal(e2e.Case):
         status, same = terminal.finish()
         self.assertEqual((status, same), (0, True), bytes(terminal.seen))
         self.assertTrue(terminal.seen.endswith(b'is-up\r\nline\r\nline\r\nend\r\n'), bytes(terminal.seen))
+
+    def test_a_stop_and_a_continue_bring_raw_mode_back(self):
+        terminal = e2e.Terminal(self.host, 'run', '-it', self.host.sample, 'sh', '-c',
+                                'echo is-up; read line; echo "got $line"; stty size; exit 6')
+        terminal.wait_for(b'is-up')
+        terminal.process.send_signal(signal.SIGSTOP)
+        os.waitpid(terminal.process.pid, os.WUNTRACED)
+        # What a shell does with its terminal meanwhile.
+        termios.tcsetattr(terminal.slave, termios.TCSANOW, terminal.attributes)
+        terminal.resize(44, 99)
+        terminal.process.send_signal(signal.SIGCONT)
+        deadline = time.monotonic() + e2e.SETTLE
+        while termios.tcgetattr(terminal.slave)[3] & termios.ICANON and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.assertFalse(termios.tcgetattr(terminal.slave)[3] & (termios.ICANON | termios.ECHO | termios.ISIG))
+        terminal.type(b'typed\r')
+        terminal.wait_for(b'got typed')
+        terminal.wait_for(b'44 99')
+        self.assertEqual(terminal.finish(), (6, True), bytes(terminal.seen))
+
+    def test_in_the_background_the_terminal_is_the_shell_s(self):
+        """A background command that reads it is stopped (SIGTTIN), and goes on in the foreground."""
+        script = f"""set -m
+            {self.host.microvm} run -i {self.host.sample} sh -c 'echo is-up; read x; echo guest-has-$x; exit 7' &
+            while ! jobs | grep -q Stopped && [ $((tries += 1)) -lt 200 ]; do sleep 0.1; done
+            jobs; read y; echo shell-has-$y; fg; echo status-$?"""
+        terminal = e2e.Terminal(self.host, '-c', script, program='/bin/bash')
+        terminal.wait_for(b'is-up')
+        terminal.type(b'one\r')
+        terminal.wait_for(b'shell-has-one')
+        self.assertNotIn(b'guest-has-one', terminal.seen)
+        terminal.type(b'two\r')
+        terminal.wait_for(b'guest-has-two')
+        terminal.wait_for(b'status-7')
+        self.assertEqual(terminal.finish(), (0, True), bytes(terminal.seen))
+
+    def test_control_z_stops_the_command_and_not_the_program(self):
+        script = f"""set -m
+            {self.host.microvm} run -i {self.host.sample} sh -c 'echo is-up; read x; echo guest-has-$x; exit 7'
+            jobs; echo shell-is-back; fg; echo status-$?"""
+        terminal = e2e.Terminal(self.host, '-c', script, program='/bin/bash')
+        terminal.wait_for(b'is-up')
+        terminal.type(b'\x1a')
+        terminal.wait_for(b'shell-is-back')
+        terminal.type(b'three\r')
+        terminal.wait_for(b'status-7')
+        self.assertIn(b'guest-has-three', terminal.seen)
+        self.assertEqual(terminal.finish(), (0, True), bytes(terminal.seen))
+
+    def test_control_d_ends_the_input_without_t_as_well(self):
+        terminal = e2e.Terminal(self.host, 'run', '-i', self.host.sample, 'sh', '-c', 'echo is-up; cat; echo end')
+        terminal.wait_for(b'is-up')
+        terminal.type(b'line\r\x04')
+        self.assertEqual(terminal.finish(), (0, True), bytes(terminal.seen))
+        self.assertTrue(terminal.seen.endswith(b'line\r\nline\r\nend\r\n'), bytes(terminal.seen))
+
+    def test_more_is_typed_than_the_program_reads(self):
+        """The command still hears of signals, and of the end."""
+        terminal = e2e.Terminal(self.host, 'run', '-i', self.host.sample, 'sh', '-c', 'echo is-up; exec sleep 600')
+        terminal.wait_for(b'is-up')
+        typist = threading.Thread(target=terminal.type, args=((b'x' * 80 + b'\n') * 100_000,), daemon=True)
+        typist.start()
+        typist.join(5)
+        self.assertTrue(typist.is_alive(), 'nothing between the keyboard and the program is bounded')
+        terminal.process.send_signal(signal.SIGTERM)
+        self.assertEqual(terminal.process.wait(e2e.TIMEOUT), 143)
+        termios.tcflush(terminal.slave, termios.TCIFLUSH)
+        terminal.finish()
+
+    def test_a_program_that_has_its_terminal_held_by_the_kernel_ends(self):
+        """TIOCCONS keeps the other side open with nobody left to write."""
+        program = self.host.base / 'home' / 'hold-console'
+        subprocess.run(['musl-gcc', '-Os', '-static', '-s', '-o', program, '-x', 'c', '-'], check=True,
+                       input=b'#include <sys/ioctl.h>\nint main(void) { return ioctl(1, TIOCCONS) != 0; }\n')
+        code = base64.b64encode(program.read_bytes()).decode()
+        script = 'echo $CODE | base64 -d >/tmp/x; chmod 755 /tmp/x; /tmp/x && echo held; exit 3'
+        terminal = e2e.Terminal(self.host, 'run', '-t', '-e', f'CODE={code}', self.host.sample, 'sh', '-c', script)
+        status, _ = terminal.finish(60)
+        self.assertEqual(status, 3, bytes(terminal.seen))
+        self.assertIn(b'held', terminal.seen)
 
     def test_control_c_without_t_interrupts_too(self):
         terminal = e2e.Terminal(self.host, 'run', self.host.sample, 'sh', '-c', 'echo is-up; sleep 600 & wait')

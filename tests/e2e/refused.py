@@ -29,6 +29,30 @@ class Options(e2e.Case):
             with self.subTest(args=args):
                 self.refused(*args, says=[says])
 
+    def test_options_of_every_command(self):
+        """One line of our own each, and none of the C library's."""
+        for verb in ('run', 'pull', 'images', 'kernel', 'doctor'):
+            for word, says in (('--nonsense', "'--nonsense' is not an option"), ('-Z', "'-Z' is not an option"),
+                               ('--data-dir', "'--data-dir' wants a value"), ('--help=x', "'--help=x' takes no value")):
+                with self.subTest(verb=verb, word=word):
+                    self.refused(verb, word, says=[f'microvm: {verb}: {says}'])
+        self.refused('pull', '--quiet', '-qZq', 'x', says=["'-Z' is not an option"])
+
+    def test_control_characters_are_escaped(self):
+        for args in (['\x1b[31mred\nline'], ['run', '--\x1b[31mred\nline'], ['run', '-m', '\x1b[31mred\nline', 'x'],
+                     ['kernel', '\x1b[31mred\nline'], ['pull', '\x1b[31mred\nline']):
+            with self.subTest(args=args):
+                self.refused(*args, says=['\\x1b[31mred\\x0aline'])
+
+    def test_text_that_is_not_utf8_is_named(self):
+        bad = os.fsdecode(b'\xff')
+        for args, says in ((['-e', f'NAME=x{bad}', self.host.sample, 'true'], "variable 'NAME'"),
+                           ([self.host.sample, 'echo', 'a', f'b{bad}'], 'argument 2'),
+                           (['-u', f'who{bad}', self.host.sample, 'true'], "user 'who\\xff'"),
+                           (['-w', f'/dir{bad}', self.host.sample, 'true'], "folder '/dir\\xff'")):
+            with self.subTest(args=args):
+                self.assert_refused(self.host.start('run', *args).finish(), says)
+
     def test_names(self):
         for name in ('a/b', '../x', '.', '..', '', 'x' * 65, 'a b', 'new\nline', '-dash/', '\x1b[31m'):
             with self.subTest(name=name):
@@ -310,6 +334,15 @@ class Told(e2e.Case):
         self.assertIn(told.status, (0, 125), told)
         plain = self.host.command('doctor')
         self.assertIn(b'qemu', plain.out.lower())
+
+    def test_stdout_that_takes_nothing(self):
+        for args in (['images'], ['images', '--json'], ['kernel', 'ls'], ['kernel', 'ls', '--json'], ['--version'],
+                     ['--help'], ['run', '--help'], ['pull', '-q', self.host.sample]):
+            with self.subTest(args=args), open('/dev/full', 'wb') as full:
+                result = self.host.command(*args, stdout=full)
+                self.assertEqual((result.status, result.err), (125, b'microvm: stdout: No space left on device\n'))
+        with open('/dev/full', 'wb') as full:
+            self.assertEqual(self.host.command('doctor', stdout=full).status, 125)
 
     def test_doctor_names_the_command_that_mends(self):
         empty = str(self.host.base / 'home' / 'doctor')

@@ -200,8 +200,11 @@ class Host:
                 pass
         shutil.rmtree(self.base, ignore_errors=True)
 
-    def start(self, *args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=None, **kw):
-        return Started(subprocess.Popen([self.microvm, *map(str, args)], stdin=stdin, stdout=stdout, stderr=stderr,
+    def start(self, *args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=None,
+              program=None, **kw):
+        """The microvm command, or another @program, with @args."""
+        words = [program or self.microvm, *map(str, args)]
+        return Started(subprocess.Popen(words, stdin=stdin, stdout=stdout, stderr=stderr,
                                         env={**self.env, **(env or {})}, cwd=self.base / 'home',
                                         start_new_session=True, **self.ids, **kw))
 
@@ -330,12 +333,12 @@ class Case(unittest.TestCase):
 class Terminal:
     """A command on a terminal of its own, its controlling one, as a person at a keyboard has it."""
 
-    def __init__(self, host, *args, rows=24, cols=80):
+    def __init__(self, host, *args, rows=24, cols=80, **kw):
         self.master, slave = pty.openpty()
         self.resize(rows, cols)
         self.seen = bytearray()
         self.process = host.start(*args, stdin=slave, stdout=slave, stderr=slave,
-                                  preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)).process
+                                  preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), **kw).process
         self.attributes = termios.tcgetattr(slave)
         self.slave = slave
         self.lock = threading.Condition()
