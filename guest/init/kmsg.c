@@ -39,7 +39,7 @@ __attribute__((format(printf, 1, 0))) static void kmsg_write(const char *fmt, va
         return;
 }
 
-void kmsg_warning(const char *fmt, ...)
+void kmsg_tell(const char *fmt, ...)
 {
     va_list ap;
 
@@ -61,5 +61,5 @@ void kmsg_debug(const char *fmt, ...)
     if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
         text[0] = '\0';
     va_end(ap);
-    kmsg_warning("%llu us: %s", (unsigned long long) now, text);
+    kmsg_tell("%llu us: %s", (unsigned long long) now, text);
 }

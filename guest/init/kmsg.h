@@ -9,7 +9,7 @@
 /* Opens /dev/kmsg; until then, and when there is none, messages are dropped. @debug turns
  * kmsg_debug() on. */
 void kmsg_open(bool debug);
-void kmsg_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void kmsg_tell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* With the time since the kernel's start, to see where a boot's time goes. */
 void kmsg_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -2,47 +2,53 @@
 /*
  * microvm-init: PID 1 of the guest, /init of the initramfs.
  *
- * The order of steps is the design. Modules come first, with the ports' driver in front, since the
- * host names the ports while the others load. The control port is opened before anything else may
- * fail, so that the host learns why a guest cannot start; what fails before it is in the kernel's
- * log only. The configs are read, and the image is mounted over the initramfs that held them. Then
- * one program runs, and the machine ends with it.
+ * The order of steps is the design. Modules come first, vsock's among them, since the host learns
+ * over it alone why a guest cannot start; what fails before it is in the kernel's log only. The
+ * configs are read, and the image is mounted over the initramfs that held them. Then the agent
+ * serves the host, which asks it for the image's program, and the machine ends with that.
  *
  * PID 1 never exits and has no signal handler: the kernel keeps from it every signal whose action
  * is the default one, SIGPIPE and SIGTERM included. Its environment, which is the kernel's command
  * line, decides nothing but the amount of logging, and the image's environment is the program's
  * alone.
  */
-#include "control.h"
-#include "environment.h"
-#include "kmsg.h"
-#include "modules.h"
-#include "mounts.h"
-#include "network.h"
-#include "ports.h"
-#include "power.h"
-#include "program.h"
-#include "relay.h"
-#include "root.h"
+#include "guest/agent/server.h"
+#include "guest/init/kmsg.h"
+#include "guest/init/modules.h"
+#include "guest/init/mounts.h"
+#include "guest/init/network.h"
+#include "guest/init/power.h"
+#include "guest/init/root.h"
+#include "guest/init/vsock.h"
 
 #include "agent/boot-config.h"
+#include "agent/guest-config.h"
 #include "agent/krun-config.h"
 #include "base/io.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 /* "microvm_debug=1" on the kernel's command line comes as a variable. */
 #define DEBUG_VARIABLE "microvm_debug"
 #define HOSTNAME_DEFAULT "localhost"
+/* The host's key for an SSH server (guest.md, section 2.1). */
+#define SSH_HOST_KEY "/etc/ssh/ssh_host_ecdsa_key"
+/* Descriptors of PID 1: each connection has one, each program up to five, each tree that is read up
+ * to FILE_DEPTH_MAX. */
+#define INIT_FILES_MAX 65536
 
 struct guest {
-    struct ports ports;
-    struct control control;
     struct boot_config boot;
     struct krun_config config;
-    const char *hostname;
+    struct guest_config extra;
+    struct agent_image image;
+    struct agent_machine machine;
+    struct loop *loop;
+    struct server server;
+    struct vsock_listener listener;
 };
 
 /* Descriptors 0 to 2 must not become a port or a pipe. The kernel has opened them when the
@@ -91,30 +97,15 @@ static int read_configs(struct guest *g, mvm_error **err)
         return mvm_context(err, r, "/" KRUN_CONFIG_PATH);
     if (g->config.cmd.n == 0)
         return mvm_fail(err, MVM_E_ARG, 0, "/" KRUN_CONFIG_PATH ": no command");
-    g->hostname = g->boot.hostname ? g->boot.hostname : HOSTNAME_DEFAULT;
+    g->image.hostname = g->boot.hostname ? g->boot.hostname : HOSTNAME_DEFAULT;
     return 0;
 }
 
-/* The ports that this program has use for. */
-static int open_stream_ports(struct guest *g, mvm_error **err)
+/* Up to the vsock device. A module that does not load is told once that is there, if it comes at
+ * all. */
+static int boot_kernel(mvm_error **ret_module_error, mvm_error **err)
 {
-    int r = 0;
-
-    if (g->boot.stdin_open)
-        r = ports_open(&g->ports, PORT_STDIN, err);
-    if (r == 0)
-        r = ports_open(&g->ports, PORT_STDOUT, err);
-    if (r == 0 && !g->boot.tty)
-        r = ports_open(&g->ports, PORT_STDERR, err);
-    return r;
-}
-
-/* Up to the open control port. A module that does not load is told once the port is there, if it
- * comes at all. */
-static int boot_kernel(struct guest *g, mvm_error **err)
-{
-    mvm_autoerror mvm_error *module_error = NULL;
-    int r, loaded;
+    int r;
 
     r = mounts_make_early(err);
     if (r < 0)
@@ -122,18 +113,23 @@ static int boot_kernel(struct guest *g, mvm_error **err)
     occupy_standard_fds();
     kmsg_open(getenv(DEBUG_VARIABLE) != NULL);
     kmsg_debug("started");
-    loaded = modules_load(&module_error);
-    if (loaded < 0)
-        kmsg_warning("%s", mvm_error_message(module_error));
+    if (modules_load(ret_module_error) < 0)
+        kmsg_tell("%s", mvm_error_message(*ret_module_error));
     kmsg_debug("modules loaded");
-    r = ports_open(&g->ports, PORT_CONTROL, err);
-    if (r < 0)
-        return r;
-    g->control.port.fd = steal_fd(&g->ports.fd[PORT_CONTROL]);
-    g->control.port.writable = g->control.port.readable = true;
-    if (loaded < 0)
-        error_move(err, steal_ptr(&module_error));
-    return loaded;
+    return vsock_wait(err);
+}
+
+/* What is wrong in the file is told, and all is as without it (guest.md G-44). */
+static void read_guest_config(struct guest *g)
+{
+    mvm_autoerror mvm_error *why = NULL;
+
+    if (guest_config_read(GUEST_CONFIG_PATH, &g->extra, &why) < 0)
+        kmsg_tell("%s", mvm_error_message(why));
+    /* No server is linked in that would read the key; who switched SSH off does not want it to stay
+     * (guest.md G-38). An image's own server, which nobody switched off, keeps its key. */
+    if (g->extra.disable_ssh && unlink(SSH_HOST_KEY) < 0 && errno != ENOENT && errno != ENOTDIR)
+        kmsg_tell("remove %s: %s", SSH_HOST_KEY, strerror(errno));
 }
 
 static int boot_root(struct guest *g, mvm_error **err)
@@ -146,101 +142,107 @@ static int boot_root(struct guest *g, mvm_error **err)
     if (r < 0)
         return r;
     kmsg_debug("root entered");
+    read_guest_config(g);
     r = mounts_make(err);
     if (r < 0)
         return r;
-    if (sethostname(g->hostname, strlen(g->hostname)) < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "set the host name '%s'", g->hostname);
+    if (sethostname(g->image.hostname, strlen(g->image.hostname)) < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "set the host name '%s'", g->image.hostname);
     r = network_loopback_up(err);
     kmsg_debug("system ready");
     return r;
 }
 
-static int start_program(struct guest *g, struct program *ret, mvm_error **err)
+static int boot(struct guest *g, mvm_error *module_error, mvm_error **err)
 {
-    mvm_autovalue(user) user = { .home = NULL };
-    mvm_autovalue(strv) env = { .items = NULL };
-    struct environment_defaults defaults = { .hostname = g->hostname };
     int r;
 
-    r = user_lookup(g->boot.user, &user, err);
-    if (r < 0)
-        return r;
-    defaults.home = user.home;
-    defaults.term = g->boot.tty ? "xterm" : NULL;
-    r = environment_build(&g->config.env, &defaults, &env, err);
-    if (r < 0)
-        return r;
-    const struct program_spec spec = {
-        .argv = &g->config.cmd,
-        .env = &env,
-        .workdir = g->config.workdir ? g->config.workdir : "/",
-        .user = &user,
-        .tty = g->boot.tty,
-        .stdin_open = g->boot.stdin_open,
-        .rows = g->boot.rows,
-        .cols = g->boot.cols,
-    };
-    return program_start(&spec, ret, err);
-}
-
-/* On success *ret_last is the last message for the host. */
-static int guest_run(struct guest *g, struct port_message *ret_last, mvm_error **err)
-{
-    const struct port_message started = { .type = PORT_STARTED };
-    mvm_autovalue(program) program = PROGRAM_NONE;
-    int r;
-
-    r = boot_kernel(g, err);
-    if (r < 0)
-        return r;
+    if (module_error)
+        return mvm_fail(err, MVM_E_SYS, 0, "%s", mvm_error_message(module_error));
     r = read_configs(g, err);
-    if (r < 0)
-        return r;
-    r = open_stream_ports(g, err);
-    if (r < 0)
-        return r;
-    kmsg_debug("ports open");
-    r = boot_root(g, err);
-    if (r < 0)
-        return r;
-    r = start_program(g, &program, err);
-    if (r < 0)
-        return r;
-    kmsg_debug("program started");
-    control_send(&g->control, &started);
-    return relay_run(&g->control, &g->ports, &program, ret_last, err);
+    return r < 0 ? r : boot_root(g, err);
 }
 
-static struct port_message failure_message(int code, const mvm_error *why)
-{
-    struct port_message m = { .type = PORT_FAILED };
+/* --- What the agent does to this machine --- */
 
-    m.number = code == MVM_E_NOT_FOUND ? 127 : code == MVM_E_CHILD ? 126 : 125;
-    (void) snprintf(m.text, sizeof(m.text), "%s", mvm_error_message(why)); /* may be cut */
-    return m;
+static int start_program(void *user, const struct agent_start *start, struct program *ret,
+                         mvm_error **err)
+{
+    struct guest *g = user;
+
+    return machine_start(&g->image, start, ret, err);
 }
 
-/* Runs the guest and tells the host how that went. */
-static void guest_serve(struct guest *g)
+static void end_machine(void *user)
 {
-    mvm_autoerror mvm_error *why = NULL;
-    struct port_message last;
+    struct guest *g = user;
+
+    loop_stop(g->loop);
+}
+
+static int make_machine(struct guest *g, mvm_error **err)
+{
+    g->image.config = &g->config;
+    g->image.boot = &g->boot;
+    g->machine = (struct agent_machine){
+        .user = g,
+        .start = start_program,
+        .signal = machine_signal,
+        .kill_session = machine_kill_session,
+        .kill_all = machine_kill_all,
+        .sync = machine_sync,
+        .set_clock = machine_set_clock,
+        .end = end_machine,
+        .root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC),
+    };
+    if (g->machine.root_fd < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "open the root");
+    return loop_new(&g->loop, err);
+}
+
+/* Serves the host until the machine is to end. @failure: why the guest did not boot, or NULL. */
+static int serve(struct guest *g, const char *failure, mvm_error **err)
+{
     int r;
 
-    r = guest_run(g, &last, &why);
-    if (r < 0) {
-        kmsg_warning("%s", mvm_error_message(why));
-        last = failure_message(r, why);
-    }
-    sync(); /* once the host has the last message, it may end the machine at any instant */
-    control_send(&g->control, &last);
-    control_finish(&g->control);
+    r = make_machine(g, err);
+    if (r == 0)
+        r = server_init(&g->server, g->loop, &g->machine, failure, err);
+    if (r == 0)
+        r = vsock_serve(&g->listener, &g->server, err);
+    if (r < 0)
+        return r;
+    if (!failure) /* the server that could be is not linked in (guest.md G-29, G-36) */
+        kmsg_tell("ready (ssh: %s)", g->extra.disable_ssh ? "disabled" : "not built in");
+    return loop_run(g->loop, err);
+}
+
+static int guest_run(struct guest *g, mvm_error **err)
+{
+    mvm_autoerror mvm_error *module_error = NULL;
+    mvm_autoerror mvm_error *why = NULL;
+    int r;
+
+    r = boot_kernel(&module_error, err);
+    if (r < 0)
+        return r;
+    r = boot(g, module_error, &why);
+    if (r < 0)
+        kmsg_tell("%s", mvm_error_message(why));
+    return serve(g, r < 0 ? mvm_error_message(why) : NULL, err);
+}
+
+static void raise_limits(void)
+{
+    const struct rlimit files = { .rlim_cur = INIT_FILES_MAX, .rlim_max = INIT_FILES_MAX };
+
+    (void) setrlimit(RLIMIT_NOFILE, &files); /* else fewer clients fit, and are refused */
 }
 
 int main(void)
 {
-    struct guest *guest = malloc(sizeof(*guest));
+    struct guest *guest = calloc(1, sizeof(*guest));
+    mvm_autoerror mvm_error *why = NULL;
     sigset_t child;
 
     if (getpid() != 1) {
@@ -250,9 +252,8 @@ int main(void)
     (void) sigemptyset(&child); /* these cannot fail */
     (void) sigaddset(&child, SIGCHLD);
     (void) sigprocmask(SIG_BLOCK, &child, NULL);
-    if (guest) {
-        *guest = (struct guest){ .ports = PORTS_INIT, .control = CONTROL_INIT };
-        guest_serve(guest);
-    }
+    raise_limits();
+    if (guest && guest_run(guest, &why) < 0)
+        kmsg_tell("%s", mvm_error_message(why));
     power_off();
 }

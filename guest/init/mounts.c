@@ -75,7 +75,7 @@ static int mount_make_all(const struct mount_entry *list, size_t n, mvm_error **
             return r;
         }
         if (r < 0)
-            kmsg_warning("%s", mvm_error_message(why));
+            kmsg_tell("%s", mvm_error_message(why));
     }
     return 0;
 }

@@ -12,7 +12,7 @@ void power_off(void)
 {
     sync();
     if (reboot(RB_AUTOBOOT) < 0)
-        kmsg_warning("restart: %s", strerror(errno));
+        kmsg_tell("restart: %s", strerror(errno));
     for (;;)
         pause(); /* PID 1 must not return: the kernel would panic */
 }

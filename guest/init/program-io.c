@@ -19,7 +19,9 @@ static int open_pipe(int *child, int child_end, int *ours, uid_t uid, mvm_error 
     *ours = ends[!child_end];
     if (fchown(*child, uid, (gid_t) -1) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "give a pipe to uid %u", uid);
-    return io_set_nonblock(*ours, true, err);
+    if (fcntl(*ours, F_SETFL, O_NONBLOCK) < 0) /* it had no other flag that can be set */
+        return mvm_fail(err, MVM_E_SYS, errno, "set the flags of a pipe");
+    return 0;
 }
 
 static int open_pipes(struct program_io *io, const struct program_spec *spec, mvm_error **err)
@@ -63,6 +65,7 @@ static int open_terminal(struct program_io *io, const struct program_spec *spec,
 
 int program_io_open(struct program_io *io, const struct program_spec *spec, mvm_error **err)
 {
+    io->ours.reads_stdin = spec->stdin_open;
     return spec->tty ? open_terminal(io, spec, err) : open_pipes(io, spec, err);
 }
 

@@ -14,25 +14,17 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-/* What the child was doing when it failed; comes back through a pipe that a successful exec closes.
- */
-enum stage {
-    STAGE_SESSION,
-    STAGE_STREAMS,
-    STAGE_LIMITS,
-    STAGE_WORKDIR,
-    STAGE_USER,
-    STAGE_EXEC
-};
-
+/* What the child says when it fails, through a pipe that a successful exec closes; one write, which
+ * is atomic (pipe(7), PIPE_BUF). */
 struct child_failure {
-    enum stage stage;
+    int code; /* MVM_E_* */
     int errnum;
+    char text[256]; /* may be cut */
 };
 
 void program_deinit(struct program *p)
 {
-    int *const fds[] = { &p->in_fd, &p->out_fd, &p->err_fd, &p->terminal_fd };
+    int *const fds[] = { &p->in_fd, &p->out_fd, &p->err_fd, &p->terminal_fd, &p->report_fd };
 
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         if (*fds[i] >= 0)
@@ -60,9 +52,18 @@ static bool take_streams(const struct program_spec *spec, const struct program_i
 
 static bool set_limits(void)
 {
-    const struct rlimit files = { .rlim_cur = PROGRAM_FILES_SOFT, .rlim_max = PROGRAM_FILES_HARD };
+    struct rlimit files = { .rlim_cur = PROGRAM_FILES_SOFT, .rlim_max = PROGRAM_FILES_HARD };
+    struct rlimit now;
 
     (void) umask(022); /* cannot fail */
+    if (setrlimit(RLIMIT_NOFILE, &files) == 0)
+        return true;
+    /* Whoever may not raise the hard limit, or has a lower fs.nr_open, goes on with what there is.
+     */
+    if (errno != EPERM || getrlimit(RLIMIT_NOFILE, &now) < 0)
+        return false;
+    files.rlim_max = now.rlim_max;
+    files.rlim_cur = files.rlim_cur < now.rlim_max ? files.rlim_cur : now.rlim_max;
     return setrlimit(RLIMIT_NOFILE, &files) == 0;
 }
 
@@ -71,6 +72,10 @@ static bool set_limits(void)
 static bool enter_workdir(char *path)
 {
     if (chdir("/") < 0)
+        return false;
+    if (chdir(path) == 0)
+        return true;
+    if (errno != ENOENT)
         return false;
     for (char *slash = path; slash;) {
         slash = strchr(slash + 1, '/');
@@ -108,61 +113,51 @@ static int execute(const struct program_spec *spec)
     return result;
 }
 
+/* All that the child does before the program, with the word for what failed in @f. */
+static bool prepare_child(const struct program_spec *spec, const struct program_io *io,
+                          char *workdir, struct child_failure *f)
+{
+    (void) snprintf(f->text, sizeof(f->text), "start a session");
+    if (!enter_session(spec, io))
+        return false;
+    (void) snprintf(f->text, sizeof(f->text), "connect the program's streams");
+    if (!take_streams(spec, io))
+        return false;
+    (void) snprintf(f->text, sizeof(f->text), "set the program's limits");
+    if (!set_limits())
+        return false;
+    (void) snprintf(f->text, sizeof(f->text), "working directory '%s'", spec->workdir);
+    if (!enter_workdir(workdir))
+        return false;
+    (void) snprintf(f->text, sizeof(f->text), "become uid %u, gid %u", spec->user->uid,
+                    spec->user->gid);
+    return become_user(spec->user);
+}
+
 __attribute__((noreturn)) static void run_child(const struct program_spec *spec,
                                                 const struct program_io *io, char *workdir,
                                                 int report_fd)
 {
-    struct child_failure failure = { .stage = STAGE_SESSION };
+    struct child_failure failure = { .code = MVM_E_SYS };
 
-    if (!enter_session(spec, io)) {
+    if (!prepare_child(spec, io, workdir, &failure)) {
         failure.errnum = errno;
-    } else if (!take_streams(spec, io)) {
-        failure = (struct child_failure){ .stage = STAGE_STREAMS, .errnum = errno };
-    } else if (!set_limits()) {
-        failure = (struct child_failure){ .stage = STAGE_LIMITS, .errnum = errno };
-    } else if (!enter_workdir(workdir)) {
-        failure = (struct child_failure){ .stage = STAGE_WORKDIR, .errnum = errno };
-    } else if (!become_user(spec->user)) {
-        failure = (struct child_failure){ .stage = STAGE_USER, .errnum = errno };
     } else {
-        failure = (struct child_failure){ .stage = STAGE_EXEC, .errnum = execute(spec) };
+        failure.errnum = execute(spec);
+        failure.code = failure.errnum == ENOENT || failure.errnum == ENOTDIR ? MVM_E_NOT_FOUND
+                                                                             : MVM_E_CHILD;
+        (void) snprintf(failure.text, sizeof(failure.text), "exec '%s'", spec->argv->items[0]);
     }
-    /* When even this fails, the parent sees a child that ended without having said anything. */
+    /* When even this fails, the parent sees a program that ended at once. */
     _exit(write(report_fd, &failure, sizeof(failure)) == sizeof(failure) ? 1 : 2);
-}
-
-static int fail_as_child(const struct child_failure *f, const struct program_spec *spec,
-                         mvm_error **err)
-{
-    int code = f->errnum == ENOENT || f->errnum == ENOTDIR ? MVM_E_NOT_FOUND : MVM_E_CHILD;
-
-    switch (f->stage) {
-    case STAGE_SESSION:
-        return mvm_fail(err, MVM_E_SYS, f->errnum, "start a session");
-    case STAGE_STREAMS:
-        return mvm_fail(err, MVM_E_SYS, f->errnum, "connect the program's streams");
-    case STAGE_LIMITS:
-        return mvm_fail(err, MVM_E_SYS, f->errnum, "set the program's limits");
-    case STAGE_WORKDIR:
-        return mvm_fail(err, MVM_E_SYS, f->errnum, "working directory '%s'", spec->workdir);
-    case STAGE_USER:
-        return mvm_fail(err, MVM_E_SYS, f->errnum, "become uid %u, gid %u", spec->user->uid,
-                        spec->user->gid);
-    case STAGE_EXEC:
-        break;
-    }
-    return mvm_fail(err, code, f->errnum, "exec '%s'", spec->argv->items[0]);
 }
 
 int program_start(const struct program_spec *spec, struct program *ret, mvm_error **err)
 {
     mvm_autovalue(program_io) io = PROGRAM_IO_INIT;
     mvm_autofree char *workdir = strdup(spec->workdir[0] ? spec->workdir : "/");
-    mvm_autoclose int report_read = -EBADF;
     mvm_autoclose int report_write = -EBADF;
-    struct child_failure failure;
     int ends[2];
-    ssize_t n;
     int r;
 
     if (!workdir)
@@ -170,23 +165,34 @@ int program_start(const struct program_spec *spec, struct program *ret, mvm_erro
     r = program_io_open(&io, spec, err);
     if (r < 0)
         return r;
-    if (pipe2(ends, O_CLOEXEC) < 0)
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) /* the child's one write fits */
         return mvm_fail(err, MVM_E_SYS, errno, "make a pipe");
-    report_read = ends[0];
+    io.ours.report_fd = ends[0];
     report_write = ends[1];
-    io.ours.pid = fork();
+    io.ours.pid = _Fork();
     if (io.ours.pid < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "fork");
     if (io.ours.pid == 0)
         run_child(spec, &io, workdir, report_write);
-
-    (void) close(steal_fd(&report_write));
-    n = io_read_full(report_read, &failure, sizeof(failure), err);
-    if (n < 0)
-        return (int) n;
-    if (n == sizeof(failure))
-        return fail_as_child(&failure, spec, err);
     *ret = io.ours;
     io.ours = (struct program) PROGRAM_NONE;
     return 0;
+}
+
+int program_report(const struct program *p, mvm_error **err)
+{
+    struct child_failure f;
+    ssize_t n;
+
+    do
+        n = read(p->report_fd, &f, sizeof(f));
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EAGAIN)
+        return 0;
+    if (n < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "learn how the program started");
+    if (n != sizeof(f))
+        return 1;
+    f.text[sizeof(f.text) - 1] = '\0';
+    return mvm_fail(err, f.code, f.errnum, "%s", f.text);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The image's program: its three streams or its terminal, its user, and its start. */
+/* A program of the guest: its three streams or its terminal, its user, and its start. */
 #ifndef INIT_PROGRAM_H
 #define INIT_PROGRAM_H
 
-#include "user.h"
+#include "guest/init/user.h"
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -28,21 +28,27 @@ struct program_spec {
 
 /* Our ends, all non-blocking. */
 struct program {
-    pid_t pid;
+    pid_t pid;       /* leads a session and a process group of its own */
     int in_fd;       /* owned; -EBADF: a terminal, or no stdin */
     int out_fd;      /* owned; -EBADF: a terminal */
     int err_fd;      /* owned; -EBADF: a terminal */
     int terminal_fd; /* owned; -EBADF: none */
+    bool reads_stdin;
+    int report_fd; /* owned: what program_report() reads; watch it for input */
 };
-#define PROGRAM_NONE                                                               \
-    {                                                                              \
-        .in_fd = -EBADF, .out_fd = -EBADF, .err_fd = -EBADF, .terminal_fd = -EBADF \
+#define PROGRAM_NONE                                                                \
+    {                                                                               \
+        .in_fd = -EBADF, .out_fd = -EBADF, .err_fd = -EBADF, .terminal_fd = -EBADF, \
+        .report_fd = -EBADF                                                         \
     }
 void program_deinit(struct program *p);
 MVM_DEFINE_AUTOVALUE(program, program_deinit)
 
-/* MVM_E_NOT_FOUND: no such program. MVM_E_CHILD: it is there and cannot be executed. Anything else
- * is a failure before that. */
+/* Forks. Whether the program could be executed is told by program_report(), which does not make the
+ * caller wait for a file system. */
 int program_start(const struct program_spec *spec, struct program *ret, mvm_error **err);
+/* 1: it runs, or has run. 0: not known yet. MVM_E_NOT_FOUND: no such program. MVM_E_CHILD: it is
+ * there and cannot be executed. Anything else is a failure before that. */
+int program_report(const struct program *p, mvm_error **err);
 
 #endif

@@ -14,9 +14,11 @@
  */
 #include "root.h"
 
+#include "guest/init/guest-files.h"
 #include "kmsg.h"
 #include "uevent.h"
 
+#include "agent/boot-config.h"
 #include "base/mem.h"
 
 #include <dirent.h>
@@ -139,5 +141,8 @@ int root_switch(const char *device, const char *fstype, mvm_error **err)
     if (r < 0)
         return r;
     kmsg_debug("root mounted");
+    r = guest_files_install("/" GUEST_FILES_DIR, ROOT_DIR, err);
+    if (r < 0)
+        return r;
     return enter_root(err);
 }

@@ -5,6 +5,7 @@
 #define MICROVM_MICROVM_H
 
 #include <microvm/error.h>
+#include <microvm/exec.h>
 #include <microvm/options.h>
 #include <microvm/vm.h>
 

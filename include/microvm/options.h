@@ -118,6 +118,66 @@ MVM_PUBLIC int mvm_options_set_timeout_ms(mvm_options *options, uint64_t timeout
 /** mvm_options_set_remove - non-zero: the VM's folder with its logs goes when the VM has ended.
  * Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_remove(mvm_options *options, int remove);
+/** mvm_options_set_detached - non-zero: the VM outlives this process and its handle, and is found
+ * again by its name (mvm_vm_open()). Its program has no stdin, and its output goes to `output.log`
+ * in the VM's folder. Since: 0.1 */
+MVM_PUBLIC int mvm_options_set_detached(mvm_options *options, int detached);
+/**
+ * mvm_options_add_vsock_port - a port on which the guest reaches a program on the host
+ * @port:        1 to 4294967294, but not 1023, which is the guest agent's
+ * @socket_path: absolute, at most 107 bytes: a UNIX stream socket on which the host's program
+ *               listens
+ *
+ * Each connection of a guest program to CID 2 (the host) and @port is joined to a new connection to
+ * the socket. Where nobody listens there at that moment, the guest's connect fails at once with
+ * ECONNRESET. May be called several times; the order is kept. A path that exists and is no socket
+ * is refused by mvm_run().
+ *
+ * Returns: 0; MVM_E_ARG; MVM_E_EXISTS for a port that was given before; MVM_E_LIMIT above 48 ports;
+ *          MVM_E_NOMEM.
+ * Source:  virtio 1.2, 5.10; libkrun's krun_add_vsock_port().
+ * Since:   0.1
+ */
+MVM_PUBLIC int mvm_options_add_vsock_port(mvm_options *options, uint32_t port,
+                                          const char *socket_path);
+/**
+ * mvm_options_add_vsock_listener - a port of the guest that programs on the host reach
+ * @port:        as in mvm_options_add_vsock_port()
+ * @socket_path: absolute, at most 107 bytes: a socket that is made there (0600), and goes with the
+ * VM
+ *
+ * Each connection to the socket is joined to a connection to @port in the guest; where no program
+ * listens on it, the socket's connection is closed. Connections that come before the guest is up
+ * wait for it.
+ *
+ * Returns: as mvm_options_add_vsock_port().
+ * Since:   0.1
+ */
+MVM_PUBLIC int mvm_options_add_vsock_listener(mvm_options *options, uint32_t port,
+                                              const char *socket_path);
+/**
+ * mvm_options_set_vsock_uds - one socket for all ports, as Firecracker and cloud-hypervisor have it
+ * @path: absolute, at most 96 bytes: a socket that is made there (0600); NULL: none
+ *
+ * A client writes "CONNECT <port>\n", reads "OK <number>\n", and has a connection to that port of
+ * the guest; any other first line, or a port where nobody listens, ends its connection. A guest
+ * program that connects to CID 2 and a port without an entry of its own reaches the socket
+ * "<path>_<port>".
+ *
+ * Returns: 0; MVM_E_ARG; MVM_E_NOMEM.
+ * Source:  Firecracker, docs/vsock.md.
+ * Since:   0.1
+ */
+MVM_PUBLIC int mvm_options_set_vsock_uds(mvm_options *options, const char *path);
+/**
+ * mvm_options_disable_ssh - the guest starts no SSH server, and reads no keys for one
+ *
+ * Written as the key `disable_ssh` of the guest's /etc/go-microvm.json; it cannot be unset again.
+ *
+ * Returns: 0; MVM_E_ARG for NULL.
+ * Since:   0.1
+ */
+MVM_PUBLIC int mvm_options_disable_ssh(mvm_options *options);
 /** mvm_options_set_data_dir - one folder for images, kernels and VMs, in place of the XDG places;
  * NULL: $MICROVM_DATA_DIR if set. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_data_dir(mvm_options *options, const char *path);

@@ -10,6 +10,7 @@
 
 #include <microvm/error.h>
 #include <microvm/options.h>
+#include <stddef.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -25,7 +26,7 @@ typedef struct mvm_vm mvm_vm;
  * @err:     receives the reason of a failure; may be NULL
  *
  * Returns as soon as the machine's runner was started; the guest boots meanwhile. On failure
- * nothing is left behind. The VM lives no longer than this process.
+ * nothing is left behind. The VM lives no longer than this process, unless it is detached.
  *
  * Returns:   0; MVM_E_ARG for a bad option; MVM_E_NOT_FOUND for an unknown image, tag, platform,
  * kernel or program; MVM_E_BUSY when a VM of that name runs; MVM_E_NET, MVM_E_AUTH, MVM_E_DIGEST,
@@ -46,6 +47,50 @@ MVM_PUBLIC int mvm_run(const char *image, const mvm_options *options, mvm_vm **r
  */
 MVM_PUBLIC int mvm_pull(const char *image, const mvm_options *options, char **ret_digest,
                         mvm_error **err);
+
+/**
+ * mvm_vm_open - attach to a VM that exists, whoever started it
+ * @name:    its name
+ * @options: the data dir and the log count; NULL for the defaults
+ * @ret_vm:  on success, a handle on which all calls work
+ *
+ * Releasing such a handle leaves the VM as it is. A VM that has ended can be opened as long as its
+ * folder is there: mvm_vm_wait() then tells at once how.
+ *
+ * Returns:   0; MVM_E_NOT_FOUND: there is no such VM; MVM_E_TIMEOUT: its runner does not answer
+ * within 10 s; MVM_E_FORMAT: its state cannot be read; MVM_E_SYS; MVM_E_NOMEM. Ownership: *ret_vm
+ * is for mvm_vm_free(). Since: 0.1
+ */
+MVM_PUBLIC int mvm_vm_open(const char *name, const mvm_options *options, mvm_vm **ret_vm,
+                           mvm_error **err);
+
+/** One VM of a list. Valid as long as the list. */
+typedef struct mvm_vm_info {
+    uint32_t struct_size;
+    uint32_t running;  /* 1: it runs */
+    int64_t started_s; /* seconds since 1970 */
+    int64_t ended_s;   /* 0: it has not ended, or was killed */
+    const char *name;
+    const char *image;   /* as it was named */
+    const char *digest;  /* of its manifest */
+    const char *message; /* why it ended, where it was not the program's own doing; else "" */
+    int64_t status;      /* of the program, 0 to 255; -1: none */
+} mvm_vm_info;
+typedef struct mvm_vm_list mvm_vm_list;
+
+/**
+ * mvm_vm_list_new - all VMs of this user, newest first; ended ones as long as their folder is kept
+ * @options: the data dir counts; NULL for the default
+ *
+ * Returns: 0; MVM_E_SYS; MVM_E_NOMEM. Ownership: *ret is for mvm_vm_list_free(). Since: 0.1
+ */
+MVM_PUBLIC int mvm_vm_list_new(const mvm_options *options, mvm_vm_list **ret, mvm_error **err);
+/** mvm_vm_list_count - how many there are. Since: 0.1 */
+MVM_PUBLIC size_t mvm_vm_list_count(const mvm_vm_list *list);
+/** mvm_vm_list_get - one of them, owned by the list; NULL beyond its end. Since: 0.1 */
+MVM_PUBLIC const mvm_vm_info *mvm_vm_list_get(const mvm_vm_list *list, size_t index);
+/** mvm_vm_list_free - release a list; NULL is fine. Since: 0.1 */
+MVM_PUBLIC void mvm_vm_list_free(mvm_vm_list *list);
 
 /** mvm_vm_name - the name; owned by @vm. Since: 0.1 */
 MVM_PUBLIC const char *mvm_vm_name(const mvm_vm *vm);
@@ -75,6 +120,16 @@ MVM_PUBLIC int mvm_vm_fd(const mvm_vm *vm);
  */
 MVM_PUBLIC int mvm_vm_wait(mvm_vm *vm, int timeout_ms, int *ret_status, mvm_error **err);
 
+/**
+ * mvm_vm_wait_started - wait until the VM's program runs
+ * @timeout_ms: as in mvm_vm_wait()
+ *
+ * Returns: 0, also when it has run and ended since; MVM_E_TIMEOUT; what kept it from being started
+ * otherwise. A program that is not there or may not be executed counts as one that has run:
+ * mvm_vm_wait() tells 127 or 126. Since: 0.1
+ */
+MVM_PUBLIC int mvm_vm_wait_started(mvm_vm *vm, int timeout_ms, mvm_error **err);
+
 /** mvm_vm_message - why the VM ended, where it was not the program's own doing; else ""; owned by
  * @vm. Since: 0.1 */
 MVM_PUBLIC const char *mvm_vm_message(const mvm_vm *vm);
@@ -83,7 +138,8 @@ MVM_PUBLIC const char *mvm_vm_message(const mvm_vm *vm);
  * mvm_vm_signal - send a signal to the program
  *
  * Before the program was started, SIGHUP, SIGINT, SIGQUIT, SIGTERM and SIGKILL end the VM with
- * status 128 + n and the others are dropped.
+ * status 128 + n and the others are dropped. After one of these five the VM also ends, with that
+ * status, when its output stands still for 5 s because nobody takes it.
  *
  * Returns: 0; MVM_E_ARG for a number outside 1 to 64; MVM_E_STATE when the VM has ended.
  * Since:   0.1
@@ -104,8 +160,17 @@ MVM_PUBLIC int mvm_vm_resize(mvm_vm *vm, uint16_t rows, uint16_t cols, mvm_error
  */
 MVM_PUBLIC int mvm_vm_stop(mvm_vm *vm, int grace_ms, mvm_error **err);
 
-/** mvm_vm_free - release the handle; a VM that still runs is ended, and its end awaited. NULL is
- * fine. Since: 0.1 */
+/**
+ * mvm_vm_remove - remove what is kept of a VM: its folder with state and logs
+ * @force: non-zero: a VM that runs is ended first, at once; else it is refused
+ *
+ * Returns: 0, also when it is gone already; MVM_E_BUSY: it runs; MVM_E_TIMEOUT: it does not end;
+ * MVM_E_SYS. The handle is good for mvm_vm_free() alone afterwards. Since: 0.1
+ */
+MVM_PUBLIC int mvm_vm_remove(mvm_vm *vm, int force, mvm_error **err);
+
+/** mvm_vm_free - release the handle; a VM that still runs is ended, and its end awaited, unless it
+ * is detached or was opened by its name. NULL is fine. Since: 0.1 */
 MVM_PUBLIC void mvm_vm_free(mvm_vm *vm);
 
 #ifdef __cplusplus

@@ -17,6 +17,8 @@
 
 #define BOOT_CONFIG_PATH ".microvm-boot"
 #define BOOT_CONFIG_MAX 65536
+/* The folder of the initramfs whose content init copies into the program's root. */
+#define GUEST_FILES_DIR ".guest-files"
 
 struct boot_config {
     char *hostname;      /* owned; NULL: "localhost" */

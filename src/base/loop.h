@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct loop;
@@ -34,8 +35,21 @@ int loop_add_timer(struct loop *l, int64_t delay_ms, loop_timer_fn *fn, void *us
 void loop_set_timer(struct loop_source *s, int64_t delay_ms);
 void loop_remove(struct loop_source *s); /* NULL is fine */
 
+/* What one round of callbacks left to do in common, such as telling a guest once of all that they
+ * put into a ring. Called after each round and before the first one; true: there is more to do, so
+ * call again after a look at what is ready, without waiting. NULL takes it away. */
+typedef bool loop_idle_fn(void *user);
+void loop_set_idle(struct loop *l, loop_idle_fn *fn, void *user);
+
 /* Until loop_stop(), which may come first: the run then ends at once. MVM_E_STATE in a callback. */
 int loop_run(struct loop *l, mvm_error **err);
 void loop_stop(struct loop *l); /* calls no callback after the one that stops */
+
+/* For a caller with a loop of its own: waits up to @timeout_ms (negative: without limit; 0: not at
+ * all) until something is ready, and runs what is. MVM_E_STATE in a callback. */
+int loop_run_once(struct loop *l, int timeout_ms, mvm_error **err);
+/* A descriptor of @l, borrowed, that poll(2) finds readable while loop_run_once() has something to
+ * run, be it a timer. */
+int loop_get_fd(struct loop *l, int *ret_fd, mvm_error **err);
 
 #endif

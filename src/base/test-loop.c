@@ -8,6 +8,10 @@
 #include <stdarg.h>
 #include <sys/epoll.h>
 
+#include <poll.h>
+
+#include <stdbool.h>
+
 #include <cmocka.h>
 
 /* One loop with two pipes, and what its callbacks saw. */
@@ -375,6 +379,90 @@ static void stopped_and_removed_timers_do_not_fire(void **state)
     assert_int_equal(f->calls_timer, 1);
 }
 
+static bool loop_is_readable(struct loop *l)
+{
+    int fd = -EBADF;
+
+    assert_int_equal(loop_get_fd(l, &fd, NULL), 0);
+    return poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0) == 1;
+}
+
+static void read_a(void *user, uint32_t events)
+{
+    struct fixture *f = user;
+    char c;
+
+    (void) events;
+    f->calls_a += read(f->a[0], &c, 1) == 1;
+}
+
+static void count_timer(void *user)
+{
+    struct fixture *f = user;
+
+    f->calls_timer++;
+}
+
+static void run_once_waits_no_longer_than_told_and_runs_what_is_ready(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t start = clock_now_ms();
+
+    assert_int_equal(loop_add_fd(f->loop, f->a[0], EPOLLIN, read_a, f, &f->source_a, NULL), 0);
+    assert_int_equal(loop_run_once(f->loop, 0, NULL), 0);
+    assert_int_equal(loop_run_once(f->loop, 20, NULL), 0);
+    assert_in_range(clock_now_ms() - start, 19, 5000);
+    assert_int_equal(f->calls_a, 0);
+    fill(f->a);
+    assert_int_equal(loop_run_once(f->loop, -1, NULL), 0);
+    assert_int_equal(f->calls_a, 1);
+}
+
+static void descriptor_of_the_loop_tells_of_descriptors_timers_and_files(void **state)
+{
+    struct fixture *f = *state;
+    struct loop_source *file_source = NULL;
+    mvm_autoclose int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    int fd = -EBADF;
+
+    assert_false(loop_is_readable(f->loop));
+    assert_int_equal(loop_add_fd(f->loop, f->a[0], EPOLLIN, read_a, f, &f->source_a, NULL), 0);
+    fill(f->a);
+    assert_true(loop_is_readable(f->loop));
+    assert_int_equal(loop_run_once(f->loop, 0, NULL), 0);
+    assert_false(loop_is_readable(f->loop));
+    assert_int_equal(f->calls_a, 1);
+    assert_int_equal(loop_add_timer(f->loop, 10, count_timer, f, &f->timer, NULL), 0);
+    assert_int_equal(loop_get_fd(f->loop, &fd, NULL), 0);
+    assert_int_equal(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 5000), 1);
+    for (int i = 0; i < 100 && f->calls_timer == 0; i++)
+        assert_int_equal(loop_run_once(f->loop, 1, NULL), 0);
+    assert_int_equal(f->calls_timer, 1);
+    assert_false(loop_is_readable(f->loop));
+    /* A regular file, which epoll refuses, is always ready. */
+    assert_int_equal(loop_add_fd(f->loop, file, EPOLLIN, read_a, f, &file_source, NULL), 0);
+    assert_true(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 5000) == 1);
+    assert_int_equal(loop_set_events(file_source, 0, NULL), 0);
+    assert_false(loop_is_readable(f->loop));
+}
+
+static void run_once_in_callback(void *user)
+{
+    struct fixture *f = user;
+
+    assert_int_equal(loop_run_once(f->loop, 0, NULL), MVM_E_STATE);
+    f->calls_timer++;
+}
+
+static void run_once_is_refused_in_a_callback(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(loop_add_timer(f->loop, 0, run_once_in_callback, f, &f->timer, NULL), 0);
+    assert_int_equal(loop_run_once(f->loop, 0, NULL), 0);
+    assert_int_equal(f->calls_timer, 1);
+}
+
 #define LOOP_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 /* 2^32 + 1 ms are 50 days, and 1 ms to who counts in 32 bits. */
@@ -396,6 +484,44 @@ static void timer_holds_delays_above_32_bits(void **state)
     assert_int_equal(f->calls_timer, 2);
 }
 
+static bool finish_idle(void *user)
+{
+    struct fixture *f = user;
+
+    f->calls_b++;
+    if (f->calls_a == 0)
+        return false; /* before the first round */
+    if (f->calls_b < 4)
+        return true;
+    loop_stop(f->loop);
+    return false;
+}
+
+static void count_a(void *user, uint32_t events)
+{
+    struct fixture *f = user;
+
+    (void) events;
+    drain(f->a);
+    f->calls_a++;
+}
+
+static void idle_callback_is_called_until_it_has_no_more_to_do(void **state)
+{
+    struct fixture *f = *state;
+
+    loop_set_idle(f->loop, finish_idle, f);
+    assert_int_equal(loop_add_fd(f->loop, f->a[0], EPOLLIN, count_a, f, &f->source_a, NULL), 0);
+    fill(f->a);
+    assert_int_equal(loop_run(f->loop, NULL), 0);
+    assert_int_equal(f->calls_a, 1);
+    assert_int_equal(f->calls_b, 4); /* would wait for ever, had the third one not asked */
+    loop_set_idle(f->loop, NULL, NULL);
+    assert_int_equal(loop_add_timer(f->loop, 0, stop_on_timer, f, &f->timer, NULL), 0);
+    assert_int_equal(loop_run(f->loop, NULL), 0);
+    assert_int_equal(f->calls_b, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,6 +541,11 @@ int main(void)
         LOOP_TEST(timer_that_winds_itself_up_starves_nobody),
         LOOP_TEST(stopped_and_removed_timers_do_not_fire),
         LOOP_TEST(timer_holds_delays_above_32_bits),
+        cmocka_unit_test_setup_teardown(idle_callback_is_called_until_it_has_no_more_to_do, setup,
+                                        teardown),
+        LOOP_TEST(run_once_waits_no_longer_than_told_and_runs_what_is_ready),
+        LOOP_TEST(descriptor_of_the_loop_tells_of_descriptors_timers_and_files),
+        LOOP_TEST(run_once_is_refused_in_a_callback),
     };
 
     return cmocka_run_group_tests_name("base-loop", tests, NULL, NULL);

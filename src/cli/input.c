@@ -15,11 +15,11 @@ static int open_pipe(int fd, struct input *in, mvm_error **err)
     }
     in->runner_fd = ends[0];
     in->pumped = true;
-    r = relay_end_open(ends[1], true, &in->to, err);
+    r = stream_end_open(ends[1], true, &in->to, err);
     if (r < 0)
         (void) close(copy);
     else
-        r = relay_end_open(copy, false, &in->from, err);
+        r = stream_end_open(copy, false, &in->from, err);
     return r;
 }
 
@@ -54,12 +54,12 @@ static void on_input(void *user, struct relay *r, enum relay_event event)
 
 int input_connect(struct input *in, struct loop *loop, mvm_error **err)
 {
-    struct relay_end from = in->from, to = in->to;
+    struct stream_end from = in->from, to = in->to;
 
     if (!in->pumped)
         return 0;
     (void) close(steal_fd(&in->runner_fd));
-    in->from = in->to = (struct relay_end) RELAY_END_NONE;
+    in->from = in->to = (struct stream_end) STREAM_END_NONE;
     in->loop = loop;
     return relay_new(loop, from, to, on_input, in, &in->relay, err);
 }
@@ -75,8 +75,8 @@ void input_settle(struct input *in)
 void input_deinit(struct input *in)
 {
     relay_free(in->relay);
-    relay_end_close(&in->from);
-    relay_end_close(&in->to);
+    stream_end_close(&in->from);
+    stream_end_close(&in->to);
     if (in->pumped && in->runner_fd >= 0)
         (void) close(in->runner_fd);
     *in = (struct input) INPUT_NONE;

@@ -11,16 +11,16 @@
 #include "runner/relay.h"
 
 struct input {
-    int runner_fd;             /* what the runner reads; owned when there is a pipe */
-    struct relay_end from, to; /* the terminal and the pipe, until connected */
+    int runner_fd;              /* what the runner reads; owned when there is a pipe */
+    struct stream_end from, to; /* the terminal and the pipe, until connected */
     struct relay *relay;
     struct loop *loop; /* borrowed */
     bool pumped;       /* there is a pipe */
     bool over;         /* nothing more to pass on */
 };
-#define INPUT_NONE                                                        \
-    {                                                                     \
-        .runner_fd = -EBADF, .from = RELAY_END_NONE, .to = RELAY_END_NONE \
+#define INPUT_NONE                                                          \
+    {                                                                       \
+        .runner_fd = -EBADF, .from = STREAM_END_NONE, .to = STREAM_END_NONE \
     }
 
 /* @fd stays the caller's. */

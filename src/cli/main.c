@@ -13,6 +13,13 @@ static const struct {
     const char *help;
 } verbs[] = {
     { "run", cli_run, "run a program in a VM made from an image" },
+    { "exec", cli_exec, "run another program in a VM that runs" },
+    { "cp", cli_cp, "copy files into a VM and out of it" },
+    { "ps", cli_ps, "list the VMs" },
+    { "stats", cli_stats, "tell what VMs use" },
+    { "stop", cli_stop, "ask a VM's program to end, then end it" },
+    { "wait", cli_wait, "wait for a VM's end, and print its program's exit status" },
+    { "rm", cli_rm, "remove a VM that has ended" },
     { "pull", cli_pull, "get an image" },
     { "images", cli_images, "list the images that are here" },
     { "kernel", cli_kernel, "get, build and list guest kernels" },

@@ -8,8 +8,9 @@
 struct tar_reader {
     struct archive *archive;     /* owned */
     struct archive_entry *entry; /* borrowed from archive */
-    struct layer_stream *stream; /* borrowed */
-    mvm_error *stream_error;     /* owned: why the stream could not be read */
+    tar_pull_fn *pull;
+    void *user;
+    mvm_error *stream_error; /* owned: why the stream could not be read */
     int stream_code;
     locale_t locale; /* owned; C */
 };
@@ -37,11 +38,11 @@ static void locale_leave(struct tar_locale *l)
 static la_ssize_t tar_read(struct archive *a, void *user, const void **ret)
 {
     struct tar_reader *t = user;
-    ssize_t n = layer_stream_read(t->stream, ret, &t->stream_error);
+    ssize_t n = t->pull(t->user, ret, &t->stream_error);
 
     if (n < 0) {
         t->stream_code = (int) n;
-        archive_set_error(a, EIO, "the layer cannot be read");
+        archive_set_error(a, EIO, "the stream cannot be read");
         return ARCHIVE_FATAL;
     }
     return n;
@@ -59,13 +60,24 @@ static int tar_fail(struct tar_reader *t, mvm_error **err)
     return mvm_fail(err, MVM_E_FORMAT, 0, "malformed tar: %s", text ? text : "no reason given");
 }
 
+static ssize_t pull_layer(void *user, const void **ret_data, mvm_error **err)
+{
+    return layer_stream_read(user, ret_data, err);
+}
+
 int tar_reader_new(struct layer_stream *stream, struct tar_reader **ret, mvm_error **err)
+{
+    return tar_reader_new_pull(pull_layer, stream, ret, err);
+}
+
+int tar_reader_new_pull(tar_pull_fn *pull, void *user, struct tar_reader **ret, mvm_error **err)
 {
     mvm_auto(tar_reader) t = calloc(1, sizeof(*t));
 
     if (!t)
         return mvm_fail_nomem(err);
-    t->stream = stream;
+    t->pull = pull;
+    t->user = user;
     t->locale = newlocale(LC_ALL_MASK, "C", no_locale());
     t->archive = archive_read_new();
     if (!t->archive || t->locale == no_locale())

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The entries of a layer's tar, through libarchive's reader: tar alone (v7, ustar, GNU, pax), no
- * filter, no other format. Names and link targets are byte strings: the reader runs in the C
+ * The entries of a tar, through libarchive's reader: tar alone (v7, ustar, GNU, pax), no filter, no
+ * other format. Names and link targets are byte strings: the reader runs in the C
  * locale, in which libarchive converts and normalises nothing, whatever locale the program has.
  */
 #ifndef IMAGE_TAR_READER_H
@@ -42,6 +42,10 @@ struct tar_xattr { /* borrowed */
 
 struct tar_reader;
 int tar_reader_new(struct layer_stream *stream, struct tar_reader **ret, mvm_error **err);
+/* The same for bytes from anywhere: @pull gives the next ones, valid until its next call, and their
+ * count, 0 at the end or a negative code. */
+typedef ssize_t tar_pull_fn(void *user, const void **ret_data, mvm_error **err);
+int tar_reader_new_pull(tar_pull_fn *pull, void *user, struct tar_reader **ret, mvm_error **err);
 void tar_reader_free(struct tar_reader *t);
 MVM_DEFINE_AUTO(tar_reader, tar_reader_free)
 

@@ -104,8 +104,22 @@ static int add_modules(struct strbuf *out, const char *modules_path, mvm_error *
     return strbuf_check(out, "initramfs", err);
 }
 
+static int add_archive(struct strbuf *out, int fd, mvm_error **err)
+{
+    mvm_autofree char *data = NULL;
+    size_t len = 0;
+    int r = io_read_all(fd, INITRAMFS_MAX, &data, &len, err);
+
+    if (r < 0)
+        return mvm_context(err, r, "files for the guest");
+    cpio_pad(out);
+    strbuf_add(out, data, len);
+    return strbuf_check(out, "initramfs", err);
+}
+
 int initramfs_build(const char *init_path, const char *modules_path,
-                    const struct initramfs_file *files, size_t n, int *ret_fd, mvm_error **err)
+                    const struct initramfs_file *files, size_t n, int archive_fd, int *ret_fd,
+                    mvm_error **err)
 {
     mvm_autovalue(strbuf) out = STRBUF_INIT(INITRAMFS_MAX);
     int r;
@@ -115,6 +129,8 @@ int initramfs_build(const char *init_path, const char *modules_path,
         r = add_modules(&out, modules_path, err);
     if (r == 0)
         r = cpio_append(&out, files, n, err);
+    if (r == 0 && archive_fd >= 0)
+        r = add_archive(&out, archive_fd, err);
     if (r == 0)
         r = io_memfd("microvm-initramfs", out.data, out.len, true, ret_fd, err);
     return r < 0 ? mvm_context(err, r, "build the initramfs") : 0;

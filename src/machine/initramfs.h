@@ -25,8 +25,10 @@ struct initramfs_file {
  * are 0, owners root. */
 int cpio_append(struct strbuf *out, const struct initramfs_file *files, size_t n, mvm_error **err);
 
-/* @init_path: the guest's PID 1. @modules_path may be NULL. */
+/* @init_path: the guest's PID 1. @modules_path may be NULL. @archive_fd: one more archive, read to
+ * its end; negative: none. */
 int initramfs_build(const char *init_path, const char *modules_path,
-                    const struct initramfs_file *files, size_t n, int *ret_fd, mvm_error **err);
+                    const struct initramfs_file *files, size_t n, int archive_fd, int *ret_fd,
+                    mvm_error **err);
 
 #endif

@@ -19,12 +19,10 @@
 /* A dozen modules of at most some hundred KiB each. */
 #define MODULES_CPIO_MAX (32u << 20)
 
-/* What the guest needs before its root is there; the ports come first, since the host names them
- * while the others load, and sockets to the host last, since nothing waits for them. Whoever
- * changes the list raises KERNEL_FORMAT. */
+/* What the guest needs before its root is there, and the sockets over which it tells the host that
+ * it is. Whoever changes the list raises KERNEL_FORMAT. */
 static const char *const needed_modules[] = {
     "virtio_mmio",
-    "virtio_console",
     "virtio_blk",
     "erofs",
     "overlay",

@@ -15,18 +15,11 @@
 /* Fewest and most of what a VM may ask for. */
 #define MACHINE_CPUS_MAX 255
 #define MACHINE_MEMORY_MIB_MIN 64
-#define MACHINE_SERIAL_PORTS_MAX 16
 
 enum machine_accel {
     MACHINE_ACCEL_AUTO = 0,
     MACHINE_ACCEL_KVM = 1,
     MACHINE_ACCEL_TCG = 2
-};
-
-/* One virtio-serial port. The guest finds it by name in /sys/class/virtio-ports/<vportNpM>/name. */
-struct machine_serial_port {
-    const char *name; /* borrowed: "microvm.control" and the like: letters, digits, '.', '-' */
-    int fd; /* borrowed: one end of a connected UNIX stream socket, handed to the machine */
 };
 
 struct machine_spec {
@@ -42,8 +35,8 @@ struct machine_spec {
     int log_fd;     /* the machine's own messages; borrowed */
     int lock_fd;    /* kept open by the machine's process, so that the VM's lock ends with it;
                      * borrowed; negative: none */
-    const struct machine_serial_port *ports;
-    size_t n_ports;
+    int vsock_fd;   /* a connected UNIX stream socket with the vhost-user server of the vsock
+                     * device at its other end; borrowed */
 };
 
 /* Checks what can be checked without starting anything: counts, memory against the host's. */

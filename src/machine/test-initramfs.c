@@ -104,7 +104,7 @@ static void build_puts_init_modules_and_files_after_one_another(void **state)
     (void) state;
     temp_file(init, "INIT");
     temp_file(modules, "MODULES!");
-    assert_int_equal(initramfs_build(init, modules, &f, 1, &fd, NULL), 0);
+    assert_int_equal(initramfs_build(init, modules, &f, 1, -1, &fd, NULL), 0);
     assert_int_equal(io_read_all(fd, 65536, &data, &len, NULL), 0);
     assert_true(memmem(data, len, "INIT", 4) < memmem(data, len, "MODULES!", 8));
     assert_true(memmem(data, len, "MODULES!", 8) < memmem(data, len, ".secret", 7));
@@ -122,7 +122,8 @@ static void build_names_a_file_that_is_missing(void **state)
     int fd = -EBADF;
 
     (void) state;
-    assert_int_equal(initramfs_build("/nowhere/init", NULL, NULL, 0, &fd, &err), MVM_E_NOT_FOUND);
+    assert_int_equal(initramfs_build("/nowhere/init", NULL, NULL, 0, -1, &fd, &err),
+                     MVM_E_NOT_FOUND);
     assert_non_null(strstr(mvm_error_message(err), "/nowhere/init"));
     assert_int_equal(fd, -EBADF);
 }

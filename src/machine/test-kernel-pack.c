@@ -144,7 +144,6 @@ static void pack_holds_the_needed_modules_in_load_order(void **state)
     static const char *const wanted[] = { "order",
                                           "virtio_ring.ko",
                                           "virtio_mmio.ko",
-                                          "virtio_console.ko",
                                           "erofs.ko",
                                           "overlay.ko",
                                           "vsock.ko",

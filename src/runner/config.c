@@ -14,6 +14,8 @@ void runner_config_deinit(struct runner_config *c)
     free(c->console_log_path);
     free(c->name);
     free(c->vm_dir);
+    vsock_map_deinit(&c->vsock_ports);
+    free(c->vsock_uds);
     free(c->cache_dir);
     free(c->kernel_path);
     free(c->modules_path);
@@ -34,9 +36,12 @@ static int check_utf8(const char *what, const char *text, mvm_error **err)
 
 static int check_paths(const struct runner_config *c, mvm_error **err)
 {
-    const char *const paths[] = { c->root_path,   c->console_log_path, c->vm_dir,   c->cache_dir,
-                                  c->kernel_path, c->modules_path,     c->init_path };
+    const char *const paths[] = { c->root_path,   c->console_log_path, c->vm_dir,    c->cache_dir,
+                                  c->kernel_path, c->modules_path,     c->init_path, c->vsock_uds };
     int r = 0;
+
+    for (size_t i = 0; i < c->vsock_ports.n && r == 0; i++)
+        r = check_utf8("the socket's path", c->vsock_ports.items[i].socket_path, err);
 
     for (size_t i = 0; i < ARRAY_SIZE(paths) && r == 0; i++)
         r = check_utf8("the path", paths[i], err);
@@ -117,6 +122,28 @@ static void put_program(json_t *j, const struct krun_config *program, bool *fail
         *failed = true;
 }
 
+/* H-308 to H-310: both keys always there, in the order of the caller's calls; "listen" is ours. */
+static void put_vsock_ports(json_t *j, const struct vsock_map *v, bool *failed)
+{
+    json_t *array;
+
+    if (v->n == 0)
+        return;
+    array = json_array();
+    for (size_t i = 0; i < v->n; i++) {
+        json_t *p = json_object();
+
+        if (json_object_set_new(p, "port", json_integer(v->items[i].port)) < 0)
+            *failed = true;
+        put_str(p, "socket_path", v->items[i].socket_path, failed);
+        put_bool(p, "listen", v->items[i].listen, failed);
+        if (json_array_append_new(array, p) < 0)
+            *failed = true;
+    }
+    if (json_object_set_new(j, "vsock_ports", array) < 0)
+        *failed = true;
+}
+
 int runner_config_encode(const struct runner_config *c, char **ret_text, mvm_error **err)
 {
     mvm_autojson json_t *j = json_object();
@@ -133,9 +160,12 @@ int runner_config_encode(const struct runner_config *c, char **ret_text, mvm_err
         failed = true;
     put_str(j, "console_log_path", c->console_log_path, &failed);
     put_u64(j, "log_level", c->log_level, &failed);
+    put_vsock_ports(j, &c->vsock_ports, &failed);
     put_str(j, "name", c->name, &failed);
     put_str(j, "vm_dir", c->vm_dir, &failed);
     put_bool(j, "remove_at_end", c->remove_at_end, &failed);
+    put_str(j, "vsock_uds", c->vsock_uds, &failed);
+    put_bool(j, "detached", c->detached, &failed);
     put_str(j, "accel", c->accel == MACHINE_ACCEL_AUTO ? NULL : accel_names[c->accel], &failed);
     put_str(j, "cache_dir", c->cache_dir, &failed);
     put_str(j, "kernel_path", c->kernel_path, &failed);
@@ -218,6 +248,7 @@ static int take_flags(const json_t *j, struct runner_config *c, mvm_error **err)
         const char *key;
         bool *to;
     } keys[] = { { "remove_at_end", &c->remove_at_end },
+                 { "detached", &c->detached },
                  { "tty", &c->tty },
                  { "stdin_open", &c->stdin_open } };
 
@@ -263,6 +294,38 @@ static int take_program(const json_t *j, struct krun_config *ret, mvm_error **er
     return r;
 }
 
+static int take_vsock_port(const json_t *p, struct vsock_map *v, mvm_error **err)
+{
+    const char *path = NULL;
+    uint64_t port = 0;
+    bool listen = false;
+    int r;
+
+    if (!json_is_object(p))
+        return mvm_fail(err, MVM_E_FORMAT, 0, "not an object");
+    r = json_get_u64(p, "port", UINT32_MAX, &port, err);
+    if (r == 0)
+        r = json_need_str(p, "socket_path", &path, err);
+    if (r == 0)
+        r = json_get_bool(p, "listen", &listen, err);
+    return r < 0 ? r : vsock_map_add(v, (uint32_t) port, path, listen, err);
+}
+
+static int take_vsock(const json_t *j, struct runner_config *c, mvm_error **err)
+{
+    json_t *array = NULL;
+    int r = json_get_array(j, "vsock_ports", &array, err);
+
+    for (size_t i = 0; i < json_array_size(array) && r == 0; i++) {
+        r = take_vsock_port(json_array_get(array, i), &c->vsock_ports, err);
+        if (r < 0)
+            return mvm_context(err, r, "key 'vsock_ports', entry %zu", i + 1);
+    }
+    if (r == 0 && c->vsock_uds)
+        r = vsock_uds_check(c->vsock_uds, err);
+    return r;
+}
+
 static int take_all(const json_t *j, struct runner_config *c, mvm_error **err)
 {
     const struct text_key texts[] = {
@@ -275,6 +338,7 @@ static int take_all(const json_t *j, struct runner_config *c, mvm_error **err)
         { "modules_path", &c->modules_path, false },
         { "init_path", &c->init_path, true },
         { "user", &c->user, false },
+        { "vsock_uds", &c->vsock_uds, false },
     };
     int r;
 
@@ -283,6 +347,8 @@ static int take_all(const json_t *j, struct runner_config *c, mvm_error **err)
         r = take_numbers(j, c, err);
     if (r == 0)
         r = take_flags(j, c, err);
+    if (r == 0)
+        r = take_vsock(j, c, err);
     if (r == 0)
         r = take_accel(j, &c->accel, err);
     if (r == 0)

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "machine/machine.h"
+#include "runner/vsock-map.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,10 +29,13 @@ struct runner_config {
     uint32_t ram_mib;
     char *console_log_path; /* owned */
     uint32_t log_level;     /* enum log_level */
+    struct vsock_map vsock_ports;
 
     char *name;         /* owned: of the VM */
     char *vm_dir;       /* owned: its folder */
     bool remove_at_end; /* the folder goes with the VM */
+    char *vsock_uds;    /* owned: the hybrid socket; NULL: none */
+    bool detached;      /* the VM outlives the caller that started it */
     enum machine_accel accel;
     char *cache_dir;     /* owned: where the KVM probe's result is remembered */
     char *kernel_path;   /* owned */

@@ -12,6 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* In the VM's folder: where other processes attach (SOCK_SEQPACKET), and where they reach the
+ * guest's agent (ttrpc over SOCK_STREAM). */
+#define CONTROL_SOCKET "control.sock"
+#define CONTROL_AGENT_SOCKET "agent.sock"
+
 #define CONTROL_PACKET_MAX 16384
 #define CONTROL_TEXT_MAX 2048
 
@@ -22,7 +27,8 @@ enum runner_fd {
     RUNNER_FD_LOCK = 5,    /* holds the lock on the VM's folder */
     RUNNER_FD_STDIN = 6,   /* the program's streams: 6, 7, 8 */
     RUNNER_FD_STDOUT = 7,
-    RUNNER_FD_STDERR = 8
+    RUNNER_FD_STDERR = 8,
+    RUNNER_FD_GUEST_FILES = 9 /* a cpio archive of files for the guest's root; may be empty */
 };
 
 enum control_type {

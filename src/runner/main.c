@@ -22,7 +22,7 @@ static int log_fd = STDERR_FILENO;
 
 static bool have_descriptors(void)
 {
-    for (int fd = RUNNER_FD_CONFIG; fd <= RUNNER_FD_STDERR; fd++) {
+    for (int fd = RUNNER_FD_CONFIG; fd <= RUNNER_FD_GUEST_FILES; fd++) {
         int flags = fcntl(fd, F_GETFD);
 
         /* No child of the runner may inherit any of them. */
@@ -61,20 +61,27 @@ static void set_limits(void)
     (void) prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-/* With the caller gone nobody else removes the VM's folder. The lock is still held here. */
-static void tidy_up(const struct runner_config *config, const struct log *log)
+/* Removes the VM's folder, where nobody else does. The lock is still held here. */
+static void remove_folder(const struct runner_config *config, const struct log *log)
 {
     mvm_autoerror mvm_error *err = NULL;
     mvm_autofree char *parent = strdup(config->vm_dir);
     mvm_autoclose int fd = -EBADF;
     char *slash = parent ? strrchr(parent, '/') : NULL;
 
-    if (!config->remove_at_end || !slash || slash == parent)
+    if (!slash || slash == parent)
         return;
     *slash = '\0';
     fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || path_remove_tree(fd, slash + 1, &err) < 0)
         log_error(log, "runner", "remove '%s': %s", config->vm_dir, mvm_error_message(err));
+}
+
+/* A detached VM has no parent that would wait for it: who started it is told by the control socket
+ * alone, and gets a child that has ended already. */
+static bool is_left_behind(void)
+{
+    return fork() != 0;
 }
 
 int main(void)
@@ -99,8 +106,10 @@ int main(void)
         fprintf(stderr, "microvm-runner: %s\n", mvm_error_message(err));
         return RUNNER_EXIT_CONFIG;
     }
+    if (config.detached && is_left_behind())
+        return 0; /* had fork() failed, the control socket ends here and tells it */
     log.level = config.log_level ? (enum log_level) config.log_level : LOG_LEVEL_INFO;
     if (supervise(&config, &log))
-        tidy_up(&config, &log);
+        remove_folder(&config, &log);
     return 0;
 }

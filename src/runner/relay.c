@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runner/relay.h"
 
-#include <fcntl.h>
-#include <limits.h>
-#include <signal.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 struct relay {
     struct loop *loop; /* borrowed */
-    struct relay_end in, out;
+    struct stream_end in, out;
     struct loop_source *in_source, *out_source; /* owned; NULL while not watched */
     relay_fn *fn;
     void *user;
@@ -21,63 +15,6 @@ struct relay {
     bool in_ended, out_broken, done;
     uint8_t buffer[RELAY_BUFFER_SIZE];
 };
-
-void relay_end_close(struct relay_end *e)
-{
-    if (e->fd >= 0)
-        (void) close(e->fd);
-    e->fd = -EBADF;
-}
-
-/* The side of a terminal that a terminal emulator holds. Its device is the multiplexer, which gives
- * a new terminal to each open: pts(4), Documentation/admin-guide/devices.txt. */
-static bool is_terminal_master(const struct stat *st)
-{
-    return S_ISCHR(st->st_mode) && st->st_rdev == makedev(5, 2);
-}
-
-int relay_end_open(int fd, bool write, struct relay_end *ret, mvm_error **err)
-{
-    struct relay_end e = { .fd = fd };
-    struct stat st;
-    char link[32];
-    int again;
-
-    if (fstat(fd, &st) < 0) {
-        int r = mvm_fail(err, MVM_E_SYS, errno, "look at descriptor %d", fd);
-
-        relay_end_close(&e);
-        return r;
-    }
-    e.socket = S_ISSOCK(st.st_mode);
-    e.blocking = is_terminal_master(&st);
-    if (!e.socket && !e.blocking && !S_ISREG(st.st_mode)) {
-        (void) snprintf(link, sizeof(link), "/proc/self/fd/%d",
-                        fd); /* fits: a number of at most 10 digits */
-        again = open(link, (write ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-        if (again >= 0) {
-            relay_end_close(&e);
-            e.fd = again;
-        } else {
-            e.blocking = true;
-        }
-    }
-    *ret = e;
-    return 0;
-}
-
-static ssize_t end_read(const struct relay_end *e, void *data, size_t len)
-{
-    return e->socket ? recv(e->fd, data, len, MSG_DONTWAIT) : read(e->fd, data, len);
-}
-
-static ssize_t end_write(const struct relay_end *e, const void *data, size_t len)
-{
-    if (e->socket)
-        return send(e->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    /* poll(2) promises room for PIPE_BUF bytes, so that a write of no more does not block. */
-    return write(e->fd, data, e->blocking && len > PIPE_BUF ? PIPE_BUF : len);
-}
 
 static void relay_fill(struct relay *r)
 {
@@ -92,7 +29,7 @@ static void relay_fill(struct relay *r)
         room = (size_t) (r->limit - r->total);
     if (room == 0)
         return;
-    n = end_read(&r->in, r->buffer + r->len, room);
+    n = stream_end_read(&r->in, r->buffer + r->len, room);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     /* Any other error ends the stream as an end of file does: a terminal that hung up gives EIO. */
@@ -108,7 +45,7 @@ static void relay_fill(struct relay *r)
 static void relay_flush(struct relay *r)
 {
     while (r->len > 0 && !r->out_broken) {
-        ssize_t n = end_write(&r->out, r->buffer + r->start, r->len);
+        ssize_t n = stream_end_write(&r->out, r->buffer + r->start, r->len);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -183,14 +120,14 @@ static void relay_update(struct relay *r)
     }
 }
 
-int relay_new(struct loop *loop, struct relay_end in, struct relay_end out, relay_fn *fn,
+int relay_new(struct loop *loop, struct stream_end in, struct stream_end out, relay_fn *fn,
               void *user, struct relay **ret, mvm_error **err)
 {
     struct relay *r = calloc(1, sizeof(*r));
 
     if (!r) {
-        relay_end_close(&in);
-        relay_end_close(&out);
+        stream_end_close(&in);
+        stream_end_close(&out);
         return mvm_fail_nomem(err);
     }
     r->loop = loop;
@@ -210,8 +147,8 @@ void relay_free(struct relay *r)
         return;
     loop_remove(r->in_source);
     loop_remove(r->out_source);
-    relay_end_close(&r->in);
-    relay_end_close(&r->out);
+    stream_end_close(&r->in);
+    stream_end_close(&r->out);
     free(r);
 }
 

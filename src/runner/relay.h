@@ -2,39 +2,18 @@
 /*
  * One direction of one byte stream: from a descriptor that is read to one that is written, with a
  * bounded buffer between. A stalled reader stops this relay's reading and nothing else.
- *
- * The program's streams on our side are the caller's: pipes, terminals, files, sockets, whose
- * O_NONBLOCK flag is shared with other processes and therefore not ours to set. See
- * relay_end_open().
  */
 #ifndef RUNNER_RELAY_H
 #define RUNNER_RELAY_H
 
 #include "base/error.h"
 #include "base/loop.h"
+#include "base/stream-end.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #define RELAY_BUFFER_SIZE 65536
-
-struct relay_end {
-    int fd;        /* owned */
-    bool socket;   /* read and written with MSG_DONTWAIT */
-    bool blocking; /* shared and without a way round: small writes, after a poll */
-};
-#define RELAY_END_NONE \
-    {                  \
-        .fd = -EBADF   \
-    }
-
-/* Takes @fd over (also on failure). Pipes, terminals and other devices are opened anew through
- * /proc/self/fd, so that the new description can be non-blocking; where that is forbidden (somebody
- * else's terminal), or would give another object (a terminal's master side), the end stays
- * blocking.
- */
-int relay_end_open(int fd, bool write, struct relay_end *ret, mvm_error **err);
-void relay_end_close(struct relay_end *e);
 
 enum relay_event {
     RELAY_INPUT_ENDED,   /* nothing more to read; the buffer may still hold bytes */
@@ -45,7 +24,7 @@ struct relay;
 typedef void relay_fn(void *user, struct relay *r, enum relay_event event);
 
 /* The ends are taken over, also on failure. */
-int relay_new(struct loop *loop, struct relay_end in, struct relay_end out, relay_fn *fn,
+int relay_new(struct loop *loop, struct stream_end in, struct stream_end out, relay_fn *fn,
               void *user, struct relay **ret, mvm_error **err);
 void relay_free(struct relay *r);
 MVM_DEFINE_AUTO(relay, relay_free)

@@ -2,7 +2,6 @@
 #include "runner/start.h"
 
 #include "agent/boot-config.h"
-#include "agent/port-proto.h"
 #include "base/path.h"
 #include "machine/accel.h"
 #include "machine/initramfs.h"
@@ -14,9 +13,9 @@
 void started_deinit(struct started *s)
 {
     child_deinit(&s->machine);
-    for (int i = 0; i < START_PORTS; i++)
-        if (s->ports[i] >= 0)
-            (void) close(steal_fd(&s->ports[i]));
+    vsock_device_deinit(&s->vsock);
+    if (s->console_fd >= 0)
+        (void) close(steal_fd(&s->console_fd));
 }
 
 /* KVM or software, and for people the reason of the second. */
@@ -78,47 +77,26 @@ static int build_initramfs(const struct runner_config *config, int *ret_fd, mvm_
           .len = program_text.len },
     };
     return initramfs_build(config->init_path, config->modules_path, files, ARRAY_SIZE(files),
-                           ret_fd, err);
-}
-
-/* A socket pair per port: [i] is ours, the machine's ends go to @machine_fds. */
-static int make_ports(int *ours, int *machine_fds, mvm_error **err)
-{
-    for (int i = 0; i < START_PORTS; i++) {
-        int pair[2];
-
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-            return mvm_fail(err, MVM_E_SYS, errno, "make a socket pair");
-        ours[i] = pair[0];
-        machine_fds[i] = pair[1];
-    }
-    return 0;
+                           RUNNER_FD_GUEST_FILES, ret_fd, err);
 }
 
 struct start_files {
     int initrd_fd;
-    int machine_ports[START_PORTS];
+    int console_fd; /* the machine's end */
 };
 
 static void start_files_deinit(struct start_files *f)
 {
-    for (int i = 0; i < START_PORTS; i++)
-        if (f->machine_ports[i] >= 0)
-            (void) close(steal_fd(&f->machine_ports[i]));
     if (f->initrd_fd >= 0)
         (void) close(steal_fd(&f->initrd_fd));
+    if (f->console_fd >= 0)
+        (void) close(steal_fd(&f->console_fd));
 }
 MVM_DEFINE_AUTOVALUE(start_files, start_files_deinit)
 
 static int launch(const struct runner_config *config, enum machine_accel accel,
-                  const struct start_files *files, struct child *ret, mvm_error **err)
+                  const struct start_files *files, int vsock_fd, struct child *ret, mvm_error **err)
 {
-    const struct machine_serial_port ports[] = {
-        { .name = PORT_NAME_CONTROL, .fd = files->machine_ports[START_PORT_CONTROL] },
-        { .name = PORT_NAME_STDIN, .fd = files->machine_ports[START_PORT_STDIN] },
-        { .name = PORT_NAME_STDOUT, .fd = files->machine_ports[START_PORT_STDOUT] },
-        { .name = PORT_NAME_STDERR, .fd = files->machine_ports[START_PORT_STDERR] },
-    };
     const struct machine_spec spec = {
         .name = config->name,
         .cpus = config->num_vcpus,
@@ -130,22 +108,32 @@ static int launch(const struct runner_config *config, enum machine_accel accel,
                              ? "microvm_debug=1 loglevel=8 printk.devkmsg=on"
                              : NULL,
         .root_path = config->root_path,
-        .console_fd = files->machine_ports[START_PORT_CONSOLE],
+        .console_fd = files->console_fd,
         .log_fd = STDERR_FILENO,
         .lock_fd = RUNNER_FD_LOCK,
-        .ports = ports,
-        .n_ports = ARRAY_SIZE(ports)
+        .vsock_fd = vsock_fd,
     };
     int r = machine_check(&spec, err);
 
     return r < 0 ? r : qemu_start(&spec, ret, err);
 }
 
-int start_machine(const struct runner_config *config, const struct log *log, struct strbuf *notice,
-                  struct started *ret, mvm_error **err)
+static int make_console(struct started *s, struct start_files *files, mvm_error **err)
 {
-    mvm_autovalue(started) s = { .machine = CHILD_NONE, .ports = START_PORTS_NONE };
-    mvm_autovalue(start_files) files = { .initrd_fd = -EBADF, .machine_ports = START_PORTS_NONE };
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "make a socket pair");
+    s->console_fd = pair[0];
+    files->console_fd = pair[1];
+    return 0;
+}
+
+int start_machine(const struct runner_config *config, int dir_fd, const struct log *log,
+                  struct strbuf *notice, struct started *ret, mvm_error **err)
+{
+    mvm_autovalue(started) s = STARTED_NONE;
+    mvm_autovalue(start_files) files = { .initrd_fd = -EBADF, .console_fd = -EBADF };
     enum machine_accel accel = MACHINE_ACCEL_TCG;
     int r;
 
@@ -153,13 +141,18 @@ int start_machine(const struct runner_config *config, const struct log *log, str
     if (r == 0)
         r = build_initramfs(config, &files.initrd_fd, err);
     if (r == 0)
-        r = make_ports(s.ports, files.machine_ports, err);
+        r = make_console(&s, &files, err);
     if (r < 0)
         return r;
-    r = launch(config, accel, &files, &s.machine, err);
+    r = vsock_device_start(config, dir_fd, &s.vsock, err);
+    if (r < 0)
+        return mvm_context(err, r, "start the vsock device");
+    r = launch(config, accel, &files, s.vsock.machine_fd, &s.machine, err);
     if (r < 0)
         return mvm_context(err, r, "start the machine");
+    (void) close(
+        steal_fd(&s.vsock.machine_fd)); /* so that the device's end tells of the machine's */
     *ret = s;
-    s = (struct started){ .machine = CHILD_NONE, .ports = START_PORTS_NONE };
+    s = (struct started) STARTED_NONE;
     return 0;
 }

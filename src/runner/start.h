@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Starting the machine of a runner config: which accelerator, the initramfs with this VM's files,
- * the ports. */
+ * the vsock device. */
 #ifndef RUNNER_START_H
 #define RUNNER_START_H
 
@@ -8,31 +8,23 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "runner/config.h"
-
-enum start_port {
-    START_PORT_CONTROL,
-    START_PORT_STDIN,
-    START_PORT_STDOUT,
-    START_PORT_STDERR,
-    START_PORT_CONSOLE, /* the guest's serial console */
-    START_PORTS
-};
-
-#define START_PORTS_NONE                       \
-    {                                          \
-        -EBADF, -EBADF, -EBADF, -EBADF, -EBADF \
-    }
+#include "runner/vsock.h"
 
 struct started {
+    struct vsock_device vsock;
     struct child machine;
-    int ports[START_PORTS]; /* owned: our ends */
+    int console_fd; /* owned: what the guest's serial console says */
 };
+#define STARTED_NONE                                                            \
+    {                                                                           \
+        .vsock = VSOCK_DEVICE_NONE, .machine = CHILD_NONE, .console_fd = -EBADF \
+    }
 void started_deinit(struct started *s);
 MVM_DEFINE_AUTOVALUE(started, started_deinit)
 
-/* @notice receives one line for people where the VM does not run as the caller may expect (software
- * emulation). */
-int start_machine(const struct runner_config *config, const struct log *log, struct strbuf *notice,
-                  struct started *ret, mvm_error **err);
+/* @dir_fd: the VM's folder. @notice receives one line for people where the VM does not run as the
+ * caller may expect (software emulation). */
+int start_machine(const struct runner_config *config, int dir_fd, const struct log *log,
+                  struct strbuf *notice, struct started *ret, mvm_error **err);
 
 #endif

@@ -23,8 +23,9 @@
 /* Exit status of a program that --timeout ended, as timeout(1) has it. */
 #define SUPERVISE_STATUS_TIMEOUT 124
 
-/* Runs the VM to its end and tells the control socket how it went (CONTROL_ENDED or
- * CONTROL_FAILED). True when the caller is gone, so that the runner has to tidy up in its stead. */
+/* Runs the VM to its end and tells the control sockets how it went (CONTROL_ENDED or
+ * CONTROL_FAILED). True when the VM's folder is to be removed, and nobody else is there to do so.
+ */
 bool supervise(const struct runner_config *config, const struct log *log);
 
 #endif

@@ -38,11 +38,11 @@ static void on_time_limit(void *user)
     fail_msg("the relay did not end within 10 s");
 }
 
-static struct relay_end end_of(int fd, bool write)
+static struct stream_end end_of(int fd, bool write)
 {
-    struct relay_end e = RELAY_END_NONE;
+    struct stream_end e = STREAM_END_NONE;
 
-    assert_int_equal(relay_end_open(fd, write, &e, NULL), 0);
+    assert_int_equal(stream_end_open(fd, write, &e, NULL), 0);
     return e;
 }
 
@@ -172,58 +172,6 @@ static void relay_drops_for_a_reader_that_left(void **state)
     loop_free(s.loop);
 }
 
-/* The caller's descriptor keeps its flags: it may be a shell's terminal. */
-static void relay_end_leaves_shared_flags_alone(void **state)
-{
-    struct relay_end e;
-    int pipes[2], shared;
-
-    (void) state;
-    assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
-    shared = fcntl(pipes[0], F_DUPFD_CLOEXEC, 3);
-    e = end_of(pipes[0], false);
-    assert_int_equal(fcntl(shared, F_GETFL) & O_NONBLOCK, 0);
-    assert_int_equal(fcntl(e.fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
-    assert_false(e.blocking);
-    relay_end_close(&e);
-    (void) close(shared);
-    (void) close(pipes[1]);
-}
-
-/* The master side of a terminal is nobody else's: opened anew it would be another terminal's. */
-static void relay_writes_to_the_master_side_of_a_terminal(void **state)
-{
-    struct seen s = { .loop = NULL };
-    struct loop_source *limit;
-    struct termios raw;
-    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave, in = temp_file();
-    char back[8] = "";
-
-    (void) state;
-    assert_true(master >= 0);
-    assert_int_equal(unlockpt(master), 0);
-    slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    assert_true(slave >= 0);
-    assert_int_equal(tcgetattr(slave, &raw), 0);
-    cfmakeraw(&raw);
-    assert_int_equal(tcsetattr(slave, TCSANOW, &raw), 0);
-    assert_int_equal(write(in, "hello", 5), 5);
-    assert_int_equal(lseek(in, 0, SEEK_SET), 0);
-    assert_int_equal(loop_new(&s.loop, NULL), 0);
-    assert_int_equal(loop_add_timer(s.loop, 10000, on_time_limit, NULL, &limit, NULL), 0);
-    assert_int_equal(
-        relay_new(s.loop, end_of(in, false), end_of(master, true), on_event, &s, &s.relay, NULL),
-        0);
-    assert_int_equal(loop_run(s.loop, NULL), 0);
-    assert_int_equal(s.broken, 0);
-    assert_int_equal(poll(&(struct pollfd){ .fd = slave, .events = POLLIN }, 1, 1000), 1);
-    assert_int_equal(read(slave, back, sizeof(back)), 5);
-    assert_memory_equal(back, "hello", 5);
-    (void) close(slave);
-    relay_free(s.relay);
-    loop_free(s.loop);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,8 +179,6 @@ int main(void)
         cmocka_unit_test(relay_stops_at_its_total),
         cmocka_unit_test(relay_with_all_through_is_done_at_once),
         cmocka_unit_test(relay_drops_for_a_reader_that_left),
-        cmocka_unit_test(relay_end_leaves_shared_flags_alone),
-        cmocka_unit_test(relay_writes_to_the_master_side_of_a_terminal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

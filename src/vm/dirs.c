@@ -2,6 +2,7 @@
 #include "vm/dirs.h"
 
 #include "base/path.h"
+#include "base/program.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -102,62 +103,14 @@ int dirs_init(struct dirs *ret, const char *data_dir, mvm_error **err)
     return 0;
 }
 
-static bool is_file(const char *path)
-{
-    struct stat st;
-
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
-}
-
-/* The folder of the running program, with a slash at its end; "" when unknown. */
-static void own_folder(char *out, size_t size)
-{
-    ssize_t n = readlink("/proc/self/exe", out, size - 1);
-    char *slash;
-
-    out[n > 0 ? n : 0] = '\0';
-    slash = strrchr(out, '/');
-    out[slash ? slash - out : 0] = '\0';
-}
-
-int dirs_find_program(const char *env, const char *name, const char *installed, char **ret,
-                      mvm_error **err)
-{
-    mvm_autofree char *beside = NULL;
-    mvm_autofree char *there = NULL;
-    const char *given = getenv(env);
-    char folder[PATH_MAX / 2];
-
-    if (given && *given) {
-        if (!is_file(given))
-            return mvm_fail(err, MVM_E_NOT_FOUND, 0, "%s: '%s' (from $%s) is not a file", name,
-                            given, env);
-        *ret = strdup(given);
-        return *ret ? 0 : mvm_fail_nomem(err);
-    }
-    own_folder(folder, sizeof(folder));
-    beside = path_join(folder, name);
-    there = path_join(installed, name);
-    if (!beside || !there)
-        return mvm_fail_nomem(err);
-    if (is_file(beside))
-        *ret = steal_ptr(&beside);
-    else if (is_file(there))
-        *ret = steal_ptr(&there);
-    else
-        return mvm_fail(err, MVM_E_NOT_FOUND, 0, "%s is neither in '%s' nor in '%s'", name, folder,
-                        installed);
-    return 0;
-}
-
 int dirs_find_runner(char **ret, mvm_error **err)
 {
-    return dirs_find_program("MICROVM_RUNNER", "microvm-runner", MICROVM_LIBEXECDIR, ret, err);
+    return program_find("MICROVM_RUNNER", "microvm-runner", MICROVM_LIBEXECDIR, ret, err);
 }
 
 int dirs_find_init(char **ret, mvm_error **err)
 {
-    return dirs_find_program("MICROVM_INIT", "microvm-init", MICROVM_LIBDIR, ret, err);
+    return program_find("MICROVM_INIT", "microvm-init", MICROVM_LIBDIR, ret, err);
 }
 
 const char *dirs_lib(void)

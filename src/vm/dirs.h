@@ -18,11 +18,7 @@ MVM_DEFINE_AUTOVALUE(dirs, dirs_deinit)
  * values are ignored, as their specification says. Nothing is made here. */
 int dirs_init(struct dirs *ret, const char *data_dir, mvm_error **err);
 
-/* One of our own programs: the environment variable @env if set, else @name beside the running
- * program, else
- * @installed/@name. MVM_E_NOT_FOUND tells the places. */
-int dirs_find_program(const char *env, const char *name, const char *installed, char **ret,
-                      mvm_error **err);
+/* Our own programs (base/program.h). */
 int dirs_find_runner(char **ret, mvm_error **err);
 int dirs_find_init(char **ret, mvm_error **err);
 /* The folder of the installation's own kernels. */

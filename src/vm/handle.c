@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "runner/control.h"
+#include "vm/agent.h"
 
 #include <limits.h>
 #include <poll.h>
@@ -11,6 +12,35 @@
 /* Milliseconds that a runner has to leave after it said how its VM ended, and its machine after a
  * runner that died. */
 #define VM_LEAVE_MS 5000
+
+static void vm_log_forward(void *user, enum log_level level, const char *module,
+                           const char *message)
+{
+    const mvm_vm *vm = user;
+
+    vm->log_fn(vm->log_user, (int) level, module, message);
+}
+
+mvm_vm *vm_new(const mvm_options *o)
+{
+    mvm_vm *vm = calloc(1, sizeof(*vm));
+
+    if (!vm)
+        return NULL;
+    vm->dir = (struct vmdir) VMDIR_NONE;
+    vm->runner = (struct child) CHILD_NONE;
+    vm->control_fd = -EBADF;
+    vm->status = -1;
+    vm->failure = MVM_E_STATE;
+    vm->detached = o->detached;
+    vm->log_fn = o->log_fn;
+    vm->log_user = o->log_user;
+    if (o->log_fn)
+        vm->log = (struct log){ .sink = vm_log_forward,
+                                .user = vm,
+                                .level = (enum log_level) o->log_level };
+    return vm;
+}
 
 const char *mvm_vm_name(const mvm_vm *vm)
 {
@@ -44,9 +74,7 @@ static void clear_folder(mvm_vm *vm)
         return;
     /* Busy: another process has just started a VM of that name since, and the folder is its own. */
     if (r == 0)
-        r = vm->dir.remove || vm->status < 0
-                ? vmdir_remove(&vm->dir, &err)
-                : vmdir_write_state(&vm->dir, vm->image, vm->digest, vm->status, &err);
+        r = vm->dir.remove || vm->status < 0 ? vmdir_remove(&vm->dir, &err) : 0;
     if (r < 0)
         log_warning(&vm->log, "vm", "%s", mvm_error_message(err));
     /* What was still dying when this VM started has died by now. */
@@ -69,7 +97,8 @@ static void vm_end(mvm_vm *vm)
         vm->failure = MVM_E_CHILD;
     }
     vm->ended = true;
-    clear_folder(vm);
+    if (!vm->attached && !vm->detached)
+        clear_folder(vm);
 }
 
 static void on_message(mvm_vm *vm, const struct control_message *m)
@@ -79,10 +108,12 @@ static void on_message(mvm_vm *vm, const struct control_message *m)
         log_warning(&vm->log, "vm", "%s", m->text);
         break;
     case CONTROL_STARTED:
+        vm->started = true;
         log_info(&vm->log, "vm", "'%s' runs its program", vm->dir.name);
         break;
     case CONTROL_ENDED:
         vm->ended = true;
+        vm->started = true;
         /* Status 125 is ours: the guest could not even try the program. */
         vm->status = m->number == 125 && m->text[0] ? -1 : m->number & 255;
         vm->failure = vm->status < 0 ? MVM_E_GUEST : 0;
@@ -124,13 +155,12 @@ static int vm_result(const mvm_vm *vm, int *ret_status, mvm_error **err)
     return 0;
 }
 
-int mvm_vm_wait(mvm_vm *vm, int timeout_ms, int *ret_status, mvm_error **err)
+/* Until the VM has ended, or until its program runs. */
+static int wait_until(mvm_vm *vm, bool started, int timeout_ms, mvm_error **err)
 {
     uint64_t deadline = timeout_ms < 0 ? UINT64_MAX : clock_now_ms() + (uint64_t) timeout_ms;
 
-    if (!vm || !ret_status)
-        return mvm_fail(err, MVM_E_ARG, 0, "mvm_vm_wait: NULL");
-    while (vm->control_fd >= 0) {
+    while (vm->control_fd >= 0 && !(started && vm->started)) {
         struct pollfd p = { .fd = vm->control_fd, .events = POLLIN };
         uint64_t now = clock_now_ms();
         int left = deadline == UINT64_MAX ? -1 : deadline <= now ? 0 : (int) (deadline - now);
@@ -139,11 +169,34 @@ int mvm_vm_wait(mvm_vm *vm, int timeout_ms, int *ret_status, mvm_error **err)
         if (n < 0 && errno != EINTR)
             return mvm_fail(err, MVM_E_SYS, errno, "wait for the runner");
         if (n == 0)
-            return mvm_fail(err, MVM_E_TIMEOUT, 0, "'%s' still runs", vm->dir.name);
+            return mvm_fail(err, MVM_E_TIMEOUT, 0, "'%s' still %s", vm->dir.name,
+                            started ? "starts" : "runs");
         if (n > 0)
             vm_drain(vm);
     }
-    return vm_result(vm, ret_status, err);
+    return 0;
+}
+
+int mvm_vm_wait(mvm_vm *vm, int timeout_ms, int *ret_status, mvm_error **err)
+{
+    int r;
+
+    if (!vm || !ret_status)
+        return mvm_fail(err, MVM_E_ARG, 0, "mvm_vm_wait: NULL");
+    r = wait_until(vm, false, timeout_ms, err);
+    return r < 0 ? r : vm_result(vm, ret_status, err);
+}
+
+int mvm_vm_wait_started(mvm_vm *vm, int timeout_ms, mvm_error **err)
+{
+    int r;
+
+    if (!vm)
+        return mvm_fail(err, MVM_E_ARG, 0, "mvm_vm_wait_started: NULL");
+    r = wait_until(vm, true, timeout_ms, err);
+    if (r == 0 && !vm->started)
+        r = mvm_fail(err, vm->failure ? vm->failure : MVM_E_STATE, 0, "%s", mvm_vm_message(vm));
+    return r;
 }
 
 static int vm_tell(mvm_vm *vm, const struct control_message *m, mvm_error **err)
@@ -190,16 +243,17 @@ void mvm_vm_free(mvm_vm *vm)
 
     if (!vm)
         return;
-    if (vm->control_fd >= 0) {
+    if (vm->control_fd >= 0 && (vm->attached || vm->detached)) {
+        (void) close(steal_fd(&vm->control_fd));
+    } else if (vm->control_fd >= 0) {
         (void) mvm_vm_stop(vm, 0, NULL); /* a runner that cannot be told is killed below */
         (void) mvm_vm_wait(vm, VM_LEAVE_MS, &(int){ 0 }, NULL);
         if (vm->control_fd >= 0)
             vm_end(vm);
     }
+    vm_agent_free(vm);
     child_deinit(&vm->runner);
     vmdir_deinit(&vm->dir);
-    free(vm->image);
-    free(vm->digest);
     free(vm->message);
     free(vm);
     errno = saved;

@@ -5,13 +5,28 @@
 #include "base/path.h"
 #include "runner/control.h"
 #include "vm/dirs.h"
+#include "vm/guest-files.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
 
+struct runner_files {
+    int config_fd, control_fd, log_fd, guest_fd;
+};
+
+static void runner_files_deinit(struct runner_files *f)
+{
+    int *const all[] = { &f->config_fd, &f->control_fd, &f->log_fd, &f->guest_fd };
+
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+        if (*all[i] >= 0)
+            (void) close(steal_fd(all[i]));
+}
+MVM_DEFINE_AUTOVALUE(runner_files, runner_files_deinit)
+
 /* What the runner is born with. @fds[0] is /dev/null for the streams that the caller has none for.
  */
-static int spawn_runner(mvm_vm *vm, int config_fd, int control_fd, int log_fd, const int *stdio,
+static int spawn_runner(mvm_vm *vm, const struct runner_files *files, const int *stdio,
                         mvm_error **err)
 {
     mvm_autoclose int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -25,14 +40,15 @@ static int spawn_runner(mvm_vm *vm, int config_fd, int control_fd, int log_fd, c
     if (r < 0)
         return r;
     const struct child_fd fds[] = {
-        { log_fd, STDOUT_FILENO },
-        { log_fd, STDERR_FILENO },
-        { config_fd, RUNNER_FD_CONFIG },
-        { control_fd, RUNNER_FD_CONTROL },
+        { files->log_fd, STDOUT_FILENO },
+        { files->log_fd, STDERR_FILENO },
+        { files->config_fd, RUNNER_FD_CONFIG },
+        { files->control_fd, RUNNER_FD_CONTROL },
         { vm->dir.lock_fd, RUNNER_FD_LOCK },
         { stdio[0] < 0 ? null_fd : stdio[0], RUNNER_FD_STDIN },
         { stdio[1] < 0 ? null_fd : stdio[1], RUNNER_FD_STDOUT },
         { stdio[2] < 0 ? null_fd : stdio[2], RUNNER_FD_STDERR },
+        { files->guest_fd < 0 ? null_fd : files->guest_fd, RUNNER_FD_GUEST_FILES },
     };
     const struct child_spec spec = {
         .path = path, .argv = argv, .fds = fds, .n_fds = ARRAY_SIZE(fds), .new_session = true
@@ -40,28 +56,39 @@ static int spawn_runner(mvm_vm *vm, int config_fd, int control_fd, int log_fd, c
     return child_spawn(&spec, &vm->runner, err);
 }
 
-int vm_launch(mvm_vm *vm, const struct runner_config *config, const int *stdio, mvm_error **err)
+static int make_files(const mvm_vm *vm, const struct runner_config *config,
+                      const mvm_options *options, struct runner_files *f, mvm_error **err)
 {
     mvm_autofree char *text = NULL;
-    mvm_autoclose int config_fd = -EBADF;
-    mvm_autoclose int ours = -EBADF;
-    mvm_autoclose int theirs = -EBADF;
-    mvm_autoclose int log_fd = -EBADF;
-    int pair[2], r;
+    int r;
 
     r = runner_config_encode(config, &text, err);
     if (r == 0)
-        r = io_memfd("microvm-config", text, strlen(text), true, &config_fd, err);
+        r = io_memfd("microvm-config", text, strlen(text), true, &f->config_fd, err);
+    if (r == 0)
+        r = guest_files_build(options, &f->guest_fd, err);
     if (r == 0)
         r = path_open_beneath(vm->dir.fd, "vm.log", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600,
-                              &log_fd, err);
+                              &f->log_fd, err);
+    return r;
+}
+
+int vm_launch(mvm_vm *vm, const struct runner_config *config, const mvm_options *options,
+              mvm_error **err)
+{
+    static const int nothing[] = { -1, -1, -1 };
+    mvm_autovalue(runner_files) files = { -EBADF, -EBADF, -EBADF, -EBADF };
+    mvm_autoclose int ours = -EBADF;
+    int pair[2], r;
+
+    r = make_files(vm, config, options, &files, err);
     if (r < 0)
         return r;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "make a socket pair");
     ours = pair[0];
-    theirs = pair[1];
-    r = spawn_runner(vm, config_fd, theirs, log_fd, stdio, err);
+    files.control_fd = pair[1];
+    r = spawn_runner(vm, &files, options->detached ? nothing : options->stdio, err);
     if (r < 0)
         return mvm_context(err, r, "start the runner");
     vm->control_fd = steal_fd(&ours);

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "runner/vsock-map.h"
 
 #include <microvm/options.h>
 #include <stdbool.h>
@@ -30,6 +31,10 @@ struct mvm_options {
     int accel;
     uint64_t timeout_ms;
     bool remove;
+    bool detached;
+    struct vsock_map vsock_ports;
+    char *vsock_uds; /* owned; NULL: none */
+    bool no_ssh;
     char *data_dir; /* owned */
     mvm_progress_fn *progress;
     void *progress_user;

@@ -32,6 +32,8 @@ void mvm_options_free(mvm_options *o)
     free(o->platform);
     free(o->kernel);
     free(o->data_dir);
+    vsock_map_deinit(&o->vsock_ports);
+    free(o->vsock_uds);
     free(o);
 }
 
@@ -166,6 +168,40 @@ int mvm_options_set_remove(mvm_options *o, int remove)
     if (!o)
         return MVM_E_ARG;
     o->remove = remove != 0;
+    return 0;
+}
+
+int mvm_options_set_detached(mvm_options *o, int detached)
+{
+    if (!o)
+        return MVM_E_ARG;
+    o->detached = detached != 0;
+    return 0;
+}
+
+int mvm_options_add_vsock_port(mvm_options *o, uint32_t port, const char *socket_path)
+{
+    return o && socket_path ? vsock_map_add(&o->vsock_ports, port, socket_path, false, NULL)
+                            : MVM_E_ARG;
+}
+
+int mvm_options_add_vsock_listener(mvm_options *o, uint32_t port, const char *socket_path)
+{
+    return o && socket_path ? vsock_map_add(&o->vsock_ports, port, socket_path, true, NULL)
+                            : MVM_E_ARG;
+}
+
+int mvm_options_set_vsock_uds(mvm_options *o, const char *path)
+{
+    return o && (!path || vsock_uds_check(path, NULL) == 0) ? replace(&o->vsock_uds, path)
+                                                            : MVM_E_ARG;
+}
+
+int mvm_options_disable_ssh(mvm_options *o)
+{
+    if (!o)
+        return MVM_E_ARG;
+    o->no_ssh = true;
     return 0;
 }
 

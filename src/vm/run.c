@@ -10,10 +10,11 @@
 #include "image/image.h"
 #include "machine/kernel.h"
 #include "machine/machine.h"
+#include "runner/vsock.h"
 #include "vm/dirs.h"
 #include "vm/program.h"
 
-#include <limits.h>
+#include <time.h>
 
 struct run {
     const mvm_options *options; /* borrowed */
@@ -69,6 +70,7 @@ static int run_check(struct run *run, mvm_error **err)
     const struct machine_spec spec = { .name = "", .cpus = o->cpus, .memory_mib = o->memory_mib };
     mvm_autofree char *qemu = NULL;
     mvm_autofree char *runner = NULL;
+    mvm_autofree char *vsock = NULL;
     int r;
 
     r = machine_check(&spec, err);
@@ -78,6 +80,10 @@ static int run_check(struct run *run, mvm_error **err)
         r = dirs_find_runner(&runner, err);
     if (r == 0)
         r = dirs_find_init(&run->init_path, err);
+    if (r == 0)
+        r = vsock_device_find(&vsock, err);
+    if (r == 0)
+        r = vsock_map_check_host(&o->vsock_ports, o->vsock_uds, err);
     if (r == 0)
         r = dirs_init(&run->dirs, o->data_dir, err);
     if (r == 0)
@@ -101,6 +107,9 @@ static int run_start(struct run *run, mvm_vm *vm, struct krun_config *program, m
                                           .name = vm->dir.name,
                                           .vm_dir = vm->dir.path,
                                           .remove_at_end = vm->dir.remove,
+                                          .vsock_ports = o->vsock_ports,
+                                          .vsock_uds = o->vsock_uds,
+                                          .detached = o->detached,
                                           .accel = (enum machine_accel) o->accel,
                                           .cache_dir = run->dirs.cache,
                                           .kernel_path = run->kernel->vmlinux_path,
@@ -109,20 +118,33 @@ static int run_start(struct run *run, mvm_vm *vm, struct krun_config *program, m
                                           .timeout_ms = o->timeout_ms,
                                           .user = (char *) user,
                                           .tty = o->tty,
-                                          .stdin_open = o->stdio[0] >= 0,
+                                          .stdin_open = !o->detached && o->stdio[0] >= 0,
                                           .rows = o->rows,
                                           .cols = o->cols,
                                           .program = *program };
 
     if (!console)
         return mvm_fail_nomem(err);
-    return vm_launch(vm, &config, o->stdio, err);
+    return vm_launch(vm, &config, o, err);
+}
+
+static int write_state(const struct run *run, const mvm_vm *vm, mvm_error **err)
+{
+    struct digest_text digest = digest_format(&run->image->manifest);
+    struct vm_state state = { .name = vm->dir.name,
+                              .image = (char *) run->image_name,
+                              .digest = digest.text,
+                              .remove = vm->dir.remove,
+                              .started_s = time(NULL),
+                              .status = -1 };
+
+    memcpy(state.id, vm->dir.id, sizeof(state.id));
+    return vm_state_write(vm->dir.fd, &state, err);
 }
 
 static int run_image(struct run *run, mvm_vm *vm, mvm_error **err)
 {
     mvm_autovalue(krun_config) program = { .workdir = NULL };
-    struct digest_text digest;
     int r;
 
     r = run_pull(run, err);
@@ -132,40 +154,10 @@ static int run_image(struct run *run, mvm_vm *vm, mvm_error **err)
     r = program_build(run->options, &run->image->config, &program, err);
     if (r < 0)
         return mvm_context(err, r, "%s", run->image_name);
-    digest = digest_format(&run->image->manifest);
-    vm->image = strdup(run->image_name);
-    vm->digest = strdup(digest.text);
-    if (!vm->image || !vm->digest)
-        return mvm_fail_nomem(err);
-    r = vmdir_write_state(&vm->dir, vm->image, vm->digest, -1, err);
+    r = write_state(run, vm, err);
     if (r == 0)
         r = run_start(run, vm, &program, err);
     return r;
-}
-
-static mvm_vm *vm_new(const mvm_options *o)
-{
-    mvm_vm *vm = calloc(1, sizeof(*vm));
-
-    if (!vm)
-        return NULL;
-    vm->dir = (struct vmdir) VMDIR_NONE;
-    vm->runner = (struct child) CHILD_NONE;
-    vm->control_fd = -EBADF;
-    vm->status = -1;
-    vm->failure = MVM_E_STATE;
-    vm->log_fn = o->log_fn;
-    vm->log_user = o->log_user;
-    vm->log_level = o->log_level;
-    return vm;
-}
-
-static void vm_log_forward(void *user, enum log_level level, const char *module,
-                           const char *message)
-{
-    const mvm_vm *vm = user;
-
-    vm->log_fn(vm->log_user, (int) level, module, message);
 }
 
 static int run_vm(struct run *run, mvm_vm *vm, mvm_error **err)
@@ -177,8 +169,8 @@ static int run_vm(struct run *run, mvm_vm *vm, mvm_error **err)
     if (r < 0)
         return r;
     log_info(&run->log, "step", "checked");
-    /* A VM that nobody named is one that nobody will ask for again. */
-    r = vmdir_take(run->dirs.vms, o->name, o->remove || !o->name, &vm->dir, err);
+    /* A VM that nobody named is one that nobody will ask for again, unless it outlives us. */
+    r = vmdir_take(run->dirs.vms, o->name, o->remove || (!o->name && !o->detached), &vm->dir, err);
     if (r < 0)
         return r;
     vmdir_sweep(vm->dir.vms_fd, &run->log);
@@ -206,10 +198,6 @@ int mvm_run(const char *image, const mvm_options *options, mvm_vm **ret_vm, mvm_
         return mvm_fail_nomem(err);
     }
     run.log = options_log(o);
-    if (o->log_fn)
-        vm->log = (struct log){ .sink = vm_log_forward,
-                                .user = vm,
-                                .level = (enum log_level) o->log_level };
     r = run_vm(&run, vm, err);
     mvm_options_free(defaults);
     if (r < 0) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vm/dirs.h"
 
+#include "base/program.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -57,16 +59,16 @@ static void a_program_that_is_nowhere_is_named_with_the_places(void **state)
     mvm_autofree char *path = NULL;
 
     (void) state;
-    assert_int_equal(dirs_find_program("MICROVM_NONE", "microvm-none", "/nowhere", &path, &err),
+    assert_int_equal(program_find("MICROVM_NONE", "microvm-none", "/nowhere", &path, &err),
                      MVM_E_NOT_FOUND);
     assert_non_null(strstr(mvm_error_message(err), "microvm-none"));
     assert_non_null(strstr(mvm_error_message(err), "/nowhere"));
     (void) setenv("MICROVM_NONE", "/nowhere/at/all", 1);
-    assert_int_equal(dirs_find_program("MICROVM_NONE", "microvm-none", "/bin", &path, &err),
+    assert_int_equal(program_find("MICROVM_NONE", "microvm-none", "/bin", &path, &err),
                      MVM_E_NOT_FOUND);
     assert_non_null(strstr(mvm_error_message(err), "/nowhere/at/all"));
     (void) setenv("MICROVM_NONE", "/bin/sh", 1);
-    assert_int_equal(dirs_find_program("MICROVM_NONE", "microvm-none", "/nowhere", &path, NULL), 0);
+    assert_int_equal(program_find("MICROVM_NONE", "microvm-none", "/nowhere", &path, NULL), 0);
     assert_string_equal(path, "/bin/sh");
 }
 

@@ -2,22 +2,18 @@
 #include "vm/vmdir.h"
 
 #include "base/clock.h"
-#include "base/file.h"
-#include "base/json.h"
 #include "base/path.h"
+#include "runner/control.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define VMDIR_LOCK "state.lock"
-#define VMDIR_STATE "state.json"
-/* Most bytes of state.json that are read back. */
-#define VMDIR_STATE_MAX 65536
 /* Times that a folder may vanish under us while we take it: each needs another process removing it
  * just then. */
 #define VMDIR_TRIES 16 /* so that a name in use is told within 100 ms */
@@ -69,7 +65,8 @@ static int lock_folder(int vms_fd, const char *name, int dir_fd, bool create, in
 /* Removes what an earlier VM of that name left, but for the lock that we hold. */
 static int empty_folder(int dir_fd, mvm_error **err)
 {
-    static const char *const names[] = { VMDIR_STATE, "console.log", "vm.log" };
+    static const char *const names[] = { VM_STATE_FILE, "console.log",  "vm.log",
+                                         "output.log",  CONTROL_SOCKET, CONTROL_AGENT_SOCKET };
     int r = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(names) && r == 0; i++)
@@ -163,13 +160,13 @@ static int take_fresh(struct vmdir *d, mvm_error **err)
     return mvm_fail(err, MVM_E_BUSY, 0, "the folders of new VMs come and go");
 }
 
-static int make_id(char id[VMDIR_ID_LEN + 1], mvm_error **err)
+static int make_id(char id[VM_STATE_ID_LEN + 1], mvm_error **err)
 {
     uint64_t noise[2];
 
     if (getrandom(noise, sizeof(noise), 0) != sizeof(noise))
         return mvm_fail(err, MVM_E_SYS, errno, "random numbers");
-    (void) snprintf(id, VMDIR_ID_LEN + 1, "%016llx%016llx", (unsigned long long) noise[0],
+    (void) snprintf(id, VM_STATE_ID_LEN + 1, "%016llx%016llx", (unsigned long long) noise[0],
                     (unsigned long long) noise[1]); /* fits: 2 times 16 digits */
     return 0;
 }
@@ -196,6 +193,48 @@ int vmdir_take(const char *vms_path, const char *name, bool remove, struct vmdir
     return 0;
 }
 
+int vmdir_open(const char *vms_path, const char *name, struct vmdir *ret, mvm_error **err)
+{
+    mvm_autovalue(vmdir) d = VMDIR_NONE;
+    mvm_autovalue(vm_state) state = VM_STATE_NONE;
+    int r;
+
+    d.vms_fd = open(vms_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    r = d.vms_fd < 0 ? MVM_E_NOT_FOUND
+                     : path_open_beneath(d.vms_fd, name, O_RDONLY | O_DIRECTORY, 0, &d.fd, NULL);
+    if (r == 0)
+        r = vm_state_read(d.fd, &state, err);
+    else if (r == MVM_E_NOT_FOUND)
+        return mvm_fail(err, r, 0, "there is no VM named '%s'", name);
+    if (r < 0)
+        return mvm_context(err, r, "the VM '%s'", name);
+    d.name = strdup(name);
+    d.path = path_join(vms_path, name);
+    if (!d.name || !d.path)
+        return mvm_fail_nomem(err);
+    memcpy(d.id, state.id, sizeof(d.id));
+    d.remove = state.remove;
+    *ret = d;
+    d = (struct vmdir) VMDIR_NONE;
+    return 0;
+}
+
+bool vmdir_is_running(const struct vmdir *d)
+{
+    mvm_autoclose int fd = -EBADF;
+
+    /* Shared, so that two who ask at once do not take each other for a VM. */
+    return path_open_beneath(d->fd, VMDIR_LOCK, O_RDONLY, 0, &fd, NULL) == 0 &&
+           flock(fd, LOCK_SH | LOCK_NB) < 0;
+}
+
+void vmdir_socket_address(const struct vmdir *d, const char *name, struct sockaddr_un *ret)
+{
+    *ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
+    (void) snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/%s", d->fd,
+                    name); /* fits: a number of 10 digits and a short name */
+}
+
 int vmdir_remove(struct vmdir *d, mvm_error **err)
 {
     int r = path_remove_tree(d->vms_fd, d->name, err);
@@ -203,48 +242,12 @@ int vmdir_remove(struct vmdir *d, mvm_error **err)
     return r < 0 ? mvm_context(err, r, "remove '%s'", d->path) : 0;
 }
 
-int vmdir_write_state(const struct vmdir *d, const char *image, const char *digest, int status,
-                      mvm_error **err)
-{
-    mvm_autojson json_t *j = json_object();
-    mvm_autofree char *text = NULL;
-    bool failed = false;
-
-    failed |= json_object_set_new(j, "id", json_string(d->id)) < 0;
-    failed |= json_object_set_new(j, "name", json_string(d->name)) < 0;
-    failed |= json_object_set_new(j, "image", json_string(image)) < 0;
-    failed |= json_object_set_new(j, "digest", json_string(digest)) < 0;
-    failed |= json_object_set_new(j, "remove", json_boolean(d->remove)) < 0;
-    failed |= json_object_set_new(j, status < 0 ? "started" : "ended", json_integer(time(NULL))) <
-              0;
-    if (status >= 0)
-        failed |= json_object_set_new(j, "status", json_integer(status)) < 0;
-    text = failed ? NULL : json_dumps(j, JSON_COMPACT);
-    if (!text)
-        return mvm_fail(err, MVM_E_ARG, 0, "'%s' is not valid UTF-8", image);
-    return file_write(d->fd, VMDIR_STATE, text, strlen(text), 0600, err);
-}
-
-/* NULL when there is none that can be read. */
-static json_t *read_state(int dir_fd, mvm_error **err)
-{
-    mvm_autofree char *text = NULL;
-    json_t *j = NULL;
-    size_t len = 0;
-
-    if (file_read(dir_fd, VMDIR_STATE, VMDIR_STATE_MAX, &text, &len, err) < 0 ||
-        json_parse(text, len, VMDIR_STATE, &j, err) < 0)
-        return NULL;
-    return j;
-}
-
 /* The lock must be held. */
 static int check_own(const struct vmdir *d, mvm_error **err)
 {
-    mvm_autojson json_t *j = read_state(d->fd, NULL);
-    const char *id = NULL;
+    mvm_autovalue(vm_state) state = VM_STATE_NONE;
 
-    if (j && json_need_str(j, "id", &id, NULL) == 0 && strcmp(id, d->id) == 0)
+    if (vm_state_read(d->fd, &state, NULL) == 0 && strcmp(state.id, d->id) == 0)
         return 0;
     return mvm_fail(err, MVM_E_NOT_FOUND, 0, "the folder of '%s' is another VM's by now", d->name);
 }
@@ -273,13 +276,10 @@ int vmdir_take_back(struct vmdir *d, int timeout_ms, mvm_error **err)
 /* No state: its maker died before the VM was started. */
 static bool is_to_be_removed(int dir_fd)
 {
-    mvm_autoerror mvm_error *err = NULL;
-    mvm_autojson json_t *j = read_state(dir_fd, &err);
-    bool remove = false;
+    mvm_autovalue(vm_state) state = VM_STATE_NONE;
+    int r = vm_state_read(dir_fd, &state, NULL);
 
-    if (!j)
-        return mvm_error_code(err) == MVM_E_NOT_FOUND;
-    return json_get_bool(j, "remove", &remove, NULL) == 0 && remove;
+    return r < 0 ? r == MVM_E_NOT_FOUND : state.remove;
 }
 
 static void sweep_one(int vms_fd, const char *name, const struct log *log)

@@ -15,11 +15,10 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "runner/state.h"
 
 #include <stdbool.h>
-
-/* 128 random bits as hexadecimal digits. */
-#define VMDIR_ID_LEN 32
+#include <sys/un.h>
 
 struct vmdir {
     char *name;  /* owned */
@@ -27,7 +26,7 @@ struct vmdir {
     int vms_fd;  /* owned: the folder of all */
     int fd;      /* owned */
     int lock_fd; /* owned: holds the lock; -EBADF once given up */
-    char id[VMDIR_ID_LEN + 1];
+    char id[VM_STATE_ID_LEN + 1];
     bool remove; /* the folder goes at the end, whoever comes to clear it */
 };
 #define VMDIR_NONE                                        \
@@ -42,12 +41,16 @@ MVM_DEFINE_AUTOVALUE(vmdir, vmdir_deinit)
  * when a VM of that name runs. What an earlier VM of that name left is removed. */
 int vmdir_take(const char *vms_path, const char *name, bool remove, struct vmdir *ret,
                mvm_error **err);
+/* The folder of a VM that exists, without its lock. MVM_E_NOT_FOUND. @ret->id and ->remove are
+ * those of its state; MVM_E_NOT_FOUND, too, while it has none yet. */
+int vmdir_open(const char *vms_path, const char *name, struct vmdir *ret, mvm_error **err);
+/* True while anybody holds the lock. */
+bool vmdir_is_running(const struct vmdir *d);
+/* A UNIX socket address below the folder, whatever the length of its path: through /proc/self/fd.
+ * @name is short. */
+void vmdir_socket_address(const struct vmdir *d, const char *name, struct sockaddr_un *ret);
 /* Removes the folder. The lock must be held. */
 int vmdir_remove(struct vmdir *d, mvm_error **err);
-/* state.json: what the VM is and how it ended; @status negative: it runs or ended without a status.
- */
-int vmdir_write_state(const struct vmdir *d, const char *image, const char *digest, int status,
-                      mvm_error **err);
 /* Takes the lock again once nobody holds it any more, for which it waits up to @timeout_ms.
  * MVM_E_NOT_FOUND when the folder is gone, or another VM's by now: it is then not ours to touch. */
 int vmdir_take_back(struct vmdir *d, int timeout_ms, mvm_error **err);

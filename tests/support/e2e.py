@@ -27,7 +27,7 @@ USER_ID = 61234
 TIMEOUT = 120
 # Seconds that processes and files have to vanish after their VM has ended.
 SETTLE = 10
-PROGRAMS = ('microvm', 'microvm-runner', 'microvm-init')
+PROGRAMS = ('microvm', 'microvm-runner', 'microvm-vsock', 'microvm-init')
 
 
 def build_dirs():
@@ -81,6 +81,31 @@ def cached_kernels():
             subprocess.run([find_program('microvm'), 'kernel', 'fetch'], env=env, check=True, timeout=900,
                            stdin=subprocess.DEVNULL)
     return data / 'cache' / 'kernels'
+
+
+def vsock_tool():
+    """The program of tests/support/vsock-tool.c, for inside of guests."""
+    path = cache_dir() / 'vsock-tool'
+    source = TOP / 'tests' / 'support' / 'vsock-tool.c'
+    with Locked('vsock-tool'):
+        if not path.exists() or path.stat().st_mtime < source.stat().st_mtime:
+            headers = next(d for d in (b / 'guest' / 'kernel-headers' for b in build_dirs()) if d.exists())
+            flags = ['-static', '-Os', '-s', '-Wall', '-Werror', '-D_GNU_SOURCE', '-isystem', headers]
+            subprocess.run(['musl-gcc', *flags, '-o', path, source], check=True)
+            path.chmod(0o755)
+    # Where an ordinary user reaches it.
+    copy = pathlib.Path(tempfile.mkdtemp(prefix='microvm-e2e-', dir='/tmp')) / 'vsock-tool'
+    unittest.addModuleCleanup(shutil.rmtree, copy.parent, True)
+    copy.parent.chmod(0o755)
+    return shutil.copy(path, copy)
+
+
+def build_agent_go(out):
+    """The ttrpc client of tests/agent-go, which is not ours."""
+    built = cache_dir() / 'agent-go'
+    with Locked('agent-go'):
+        subprocess.run([TOP / 'tests' / 'agent-go' / 'build', built], check=True, timeout=600)
+    shutil.copy(built, out)
 
 
 def wait_until_dead(pids):

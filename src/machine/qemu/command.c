@@ -91,7 +91,7 @@ static bool add_kernel(const struct machine_spec *spec, const struct qemu_host *
     return !failed;
 }
 
-static bool add_devices(const struct machine_spec *spec, struct strv *v)
+static bool add_devices(struct strv *v)
 {
     bool failed = false;
 
@@ -105,14 +105,10 @@ static bool add_devices(const struct machine_spec *spec, struct strv *v)
     WORD(v, failed, "socket,id=console,fd=%d", QEMU_FD_CONSOLE);
     WORD(v, failed, "-serial");
     WORD(v, failed, "chardev:console");
+    WORD(v, failed, "-chardev");
+    WORD(v, failed, "socket,id=vsock,fd=%d", QEMU_FD_VSOCK);
     WORD(v, failed, "-device");
-    WORD(v, failed, "virtio-serial-device");
-    for (size_t i = 0; i < spec->n_ports; i++) {
-        WORD(v, failed, "-chardev");
-        WORD(v, failed, "socket,id=port%zu,fd=%zu", i, QEMU_FD_PORTS + i);
-        WORD(v, failed, "-device");
-        WORD(v, failed, "virtserialport,chardev=port%zu,name=%s", i, spec->ports[i].name);
-    }
+    WORD(v, failed, "vhost-user-vsock-device,chardev=vsock");
     return !failed;
 }
 
@@ -120,7 +116,7 @@ int qemu_build_command(const struct machine_spec *spec, const struct qemu_host *
                        struct strv *ret, mvm_error **err)
 {
     if (strv_add(ret, "qemu-system-x86_64") < 0 || !add_board(spec, ret) ||
-        !add_limits(spec, ret) || !add_kernel(spec, host, ret) || !add_devices(spec, ret))
+        !add_limits(spec, ret) || !add_kernel(spec, host, ret) || !add_devices(ret))
         return mvm_fail_nomem(err);
     return 0;
 }

@@ -16,7 +16,7 @@ enum qemu_fd {
     QEMU_FD_ROOT = 5,
     QEMU_FD_CONSOLE = 6,
     QEMU_FD_LOCK = 7,
-    QEMU_FD_PORTS = 8 /* and those after it */
+    QEMU_FD_VSOCK = 8
 };
 
 /* What decides about the command line beyond the spec. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "machine/qemu/jail.h"
 
+#include "base/confine.h"
 #include "base/mem.h"
 
 #include <fcntl.h>
@@ -9,13 +10,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-/* Newer than Debian 12's header: the kernel that runs may know them. */
-#define JAIL_FS_REFER (1ULL << 13)     /* ABI 2 */
-#define JAIL_FS_TRUNCATE (1ULL << 14)  /* ABI 3 */
-#define JAIL_NET_TCP 3ULL              /* bind and connect: ABI 4 */
-#define JAIL_FS_IOCTL_DEV (1ULL << 15) /* ABI 5 */
-#define JAIL_SCOPE 3ULL                /* abstract UNIX sockets and signals: ABI 6 */
-#define JAIL_FS_ABI1 0x1fffULL
+/* Newer than Debian 12's header: the kernel that runs may know it. ABI 5. */
+#define JAIL_FS_IOCTL_DEV (1ULL << 15)
 
 #define JAIL_READ \
     (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_EXECUTE)
@@ -24,12 +20,6 @@
 /* The ruleset's descriptor must lie above every number that the child's descriptors are dealt to.
  */
 #define JAIL_FD_MIN 128
-
-struct ruleset_attr {
-    uint64_t handled_access_fs;
-    uint64_t handled_access_net;
-    uint64_t scoped;
-};
 
 static int allow(int ruleset_fd, int fd, uint64_t access, mvm_error **err)
 {
@@ -72,38 +62,19 @@ static int allow_system(int ruleset_fd, uint64_t device_access, mvm_error **err)
     return r;
 }
 
-/* Every right that the running kernel can take away. */
-static struct ruleset_attr everything(int abi)
-{
-    struct ruleset_attr a = { .handled_access_fs = JAIL_FS_ABI1 };
-
-    if (abi >= 2)
-        a.handled_access_fs |= JAIL_FS_REFER;
-    if (abi >= 3)
-        a.handled_access_fs |= JAIL_FS_TRUNCATE;
-    if (abi >= 4)
-        a.handled_access_net = JAIL_NET_TCP;
-    if (abi >= 5)
-        a.handled_access_fs |= JAIL_FS_IOCTL_DEV;
-    if (abi >= 6)
-        a.scoped = JAIL_SCOPE;
-    return a;
-}
-
 int jail_make(int kernel_fd, int *ret_fd, mvm_error **err)
 {
     mvm_autoclose int low_fd = -EBADF;
     mvm_autoclose int fd = -EBADF;
-    int abi = (int) syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION),
-        r;
-    struct ruleset_attr attr = everything(abi);
+    int abi, r = confine_ruleset(&low_fd, &abi, err);
 
-    if (abi < 1) {
+    if (r < 0)
+        return r;
+    if (r == 0) {
         *ret_fd = -EBADF;
         return 0;
     }
-    low_fd = (int) syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
-    fd = low_fd < 0 ? -1 : fcntl(low_fd, F_DUPFD_CLOEXEC, JAIL_FD_MIN);
+    fd = fcntl(low_fd, F_DUPFD_CLOEXEC, JAIL_FD_MIN);
     if (fd < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "make a Landlock ruleset");
     r = allow_system(fd, JAIL_DEVICE | (abi >= 5 ? JAIL_FS_IOCTL_DEV : 0), err);

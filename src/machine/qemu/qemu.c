@@ -116,8 +116,7 @@ static size_t list_fds(const struct machine_spec *spec, int kernel_fd, int root_
     fds[n++] = (struct child_fd){ spec->console_fd, QEMU_FD_CONSOLE };
     if (spec->lock_fd >= 0)
         fds[n++] = (struct child_fd){ spec->lock_fd, QEMU_FD_LOCK };
-    for (size_t i = 0; i < spec->n_ports; i++)
-        fds[n++] = (struct child_fd){ spec->ports[i].fd, (int) (QEMU_FD_PORTS + i) };
+    fds[n++] = (struct child_fd){ spec->vsock_fd, QEMU_FD_VSOCK };
     return n;
 }
 
@@ -128,16 +127,13 @@ int qemu_start(const struct machine_spec *spec, struct child *ret, mvm_error **e
     mvm_autoclose int root_fd = -EBADF;
     mvm_autoclose int ruleset_fd = -EBADF;
     mvm_autovalue(strv) argv = { .items = NULL };
-    struct child_fd fds[8 + MACHINE_SERIAL_PORTS_MAX];
+    struct child_fd fds[8];
     struct child_spec child = {
         .fds = fds, .death_signal = SIGKILL, .prepare = jail_enter, .prepare_user = &ruleset_fd
     };
     const struct qemu_host host = { .tsc_khz = spec->accel == MACHINE_ACCEL_TCG ? tsc_khz() : 0 };
     int r;
 
-    if (spec->n_ports > MACHINE_SERIAL_PORTS_MAX)
-        return mvm_fail(err, MVM_E_ARG, 0, "%zu serial ports: %d are possible", spec->n_ports,
-                        MACHINE_SERIAL_PORTS_MAX);
     r = qemu_find(&path, err);
     if (r == 0)
         r = open_file(spec->kernel_path, "kernel", &kernel_fd, err);

@@ -8,9 +8,6 @@
 
 #include <cmocka.h>
 
-static const struct machine_serial_port ports[] = { { "microvm.control", 40 },
-                                                    { "microvm.stdin", 41 } };
-
 static struct machine_spec spec_of(enum machine_accel accel)
 {
     return (struct machine_spec){ .name = "web",
@@ -19,9 +16,7 @@ static struct machine_spec spec_of(enum machine_accel accel)
                                   .accel = accel,
                                   .kernel_path = "/tmp/a,b=c d/vmlinux",
                                   .root_path = "/tmp/a,b=c d/root.erofs",
-                                  .lock_fd = -1,
-                                  .ports = ports,
-                                  .n_ports = ARRAY_SIZE(ports) };
+                                  .lock_fd = -1 };
 }
 
 /* The word after @option, for its @nth use. */
@@ -90,19 +85,19 @@ static void no_path_is_in_the_command_line(void **state)
     assert_non_null(strstr(value_of(&argv, "-drive", 0), "read-only=on,file.locking=off"));
 }
 
-static void each_port_has_a_descriptor_and_a_name(void **state)
+static void the_only_way_out_is_the_vsock_device(void **state)
 {
     const struct machine_spec spec = spec_of(MACHINE_ACCEL_TCG);
     mvm_autovalue(strv) argv = { .n = 0 };
 
     (void) state;
     build(&spec, 0, &argv);
-    assert_string_equal(value_of(&argv, "-chardev", 1), "socket,id=port0,fd=8");
-    assert_string_equal(value_of(&argv, "-device", 2),
-                        "virtserialport,chardev=port0,name=microvm.control");
-    assert_string_equal(value_of(&argv, "-chardev", 2), "socket,id=port1,fd=9");
-    assert_string_equal(value_of(&argv, "-device", 3),
-                        "virtserialport,chardev=port1,name=microvm.stdin");
+    assert_string_equal(value_of(&argv, "-chardev", 1), "socket,id=vsock,fd=8");
+    assert_string_equal(value_of(&argv, "-device", 0), "virtio-blk-device,drive=root");
+    assert_string_equal(value_of(&argv, "-device", 1), "vhost-user-vsock-device,chardev=vsock");
+    for (size_t i = 0; i < argv.n; i++)
+        if (strstr(argv.items[i], "serial-device") || strstr(argv.items[i], "virtio-net"))
+            fail_msg("'%s' is a device that nobody asked for", argv.items[i]);
 }
 
 static void qemu_may_not_start_programs_or_reach_a_network(void **state)
@@ -152,7 +147,7 @@ int main(void)
         cmocka_unit_test(the_spec_decides_the_machine),
         cmocka_unit_test(the_guest_of_a_software_machine_is_told_its_clock),
         cmocka_unit_test(no_path_is_in_the_command_line),
-        cmocka_unit_test(each_port_has_a_descriptor_and_a_name),
+        cmocka_unit_test(the_only_way_out_is_the_vsock_device),
         cmocka_unit_test(qemu_may_not_start_programs_or_reach_a_network),
         cmocka_unit_test(cpus_and_memory_have_limits),
     };

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest/agent/file-info.h"
+#include "guest/agent/test-files.h"
+#include "guest/agent/tree-writer.h"
+
+static void expect_file(const char *path, const char *want)
+{
+    char text[256] = "";
+    FILE *f = fopen(at(path), "re");
+
+    if (!f)
+        fail_msg("%s is not there", path);
+    text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+    (void) fclose(f);
+    assert_string_equal(text, want);
+}
+
+static bool is_there(const char *path)
+{
+    struct stat st;
+
+    return lstat(at(path), &st) == 0;
+}
+
+/* Entries of a folder that start with ".microvm-". */
+static int count_temps(const char *path)
+{
+    DIR *dir = opendir(at(path));
+    struct dirent *entry;
+    int n = 0;
+
+    assert_non_null(dir);
+    while ((entry = readdir(dir)))
+        n += strncmp(entry->d_name, ".microvm-", 9) == 0;
+    (void) closedir(dir);
+    return n;
+}
+
+static uint32_t begin_write(const char *path, bool parents, bool own)
+{
+    const struct agent_item m = {
+        .kind = AGENT_ITEM_TARGET, .path = (char *) path, .parents = parents, .own = own
+    };
+    mvm_autovalue(strbuf) message = STRBUF_INIT(16384);
+    uint32_t id = client_request(&c,
+                                 (struct request){ .method = "Write", .flags = TTRPC_REMOTE_OPEN });
+
+    agent_write_input_encode(&m, &message);
+    client_data(&c, id, buf_view(&message), 0);
+    return id;
+}
+
+static void write_info(uint32_t id, struct agent_file f)
+{
+    const struct agent_item m = { .kind = AGENT_ITEM_INFO, .info = f };
+    mvm_autovalue(strbuf) message = STRBUF_INIT(16384);
+
+    agent_write_input_encode(&m, &message);
+    assert_int_equal(message.failed, 0);
+    client_data(&c, id, buf_view(&message), 0);
+}
+
+static void write_text(uint32_t id, const char *text)
+{
+    const struct agent_item m = { .kind = AGENT_ITEM_DATA, .data = text_view(text) };
+    mvm_autovalue(strbuf) message = STRBUF_INIT(2 * AGENT_DATA_MAX);
+
+    agent_write_input_encode(&m, &message);
+    client_data(&c, id, buf_view(&message), 0);
+}
+
+static int end_write(uint32_t id, struct agent_write_response *ret)
+{
+    mvm_autovalue(strbuf) answer = STRBUF_INIT(1024);
+    int code;
+
+    client_data(&c, id, (struct bytes_view){ .len = 0 }, TTRPC_REMOTE_CLOSED | TTRPC_NO_DATA);
+    code = client_response(&c, id, &answer, NULL);
+    if (ret)
+        assert_int_equal(agent_write_response_decode((const uint8_t *) strbuf_str(&answer),
+                                                     answer.len, ret, NULL),
+                         0);
+    return code;
+}
+
+static struct agent_file file_info(const char *name, uint32_t mode, uint64_t size)
+{
+    return (struct agent_file){
+        .name = (char *) name, .mode = mode, .size = size, .mtime_ns = 5000000007
+    };
+}
+
+static void expect_attributes(const char *path, mode_t mode, uid_t uid)
+{
+    struct stat st;
+
+    assert_int_equal(lstat(at(path), &st), 0);
+    assert_int_equal(st.st_mode, mode);
+    assert_int_equal(st.st_uid, uid);
+    assert_int_equal(st.st_mtim.tv_sec, 5);
+    assert_int_equal(st.st_mtim.tv_nsec, 7);
+}
+
+static void write_makes_a_tree(void **state)
+{
+    struct agent_write_response done;
+    struct agent_file link = file_info("sub/link", S_IFLNK | 0777, 0);
+    uint32_t id;
+
+    (void) state;
+    id = begin_write("/new/t/", true, false);
+    write_info(id, file_info("", S_IFDIR | 0555, 0));
+    write_info(id, file_info("sub", S_IFDIR | 0750, 0));
+    write_info(id, file_info("sub/file", S_IFREG | 04711, 10));
+    write_text(id, "01234");
+    assert_int_equal(client_health(&c), TTRPC_OK);
+    assert_false(is_there("new/t/sub/file")); /* under its name when it is complete */
+    assert_int_equal(count_temps("new/t/sub"), 1);
+    write_text(id, "56789");
+    link.link = (char *) "/etc/passwd";
+    write_info(id, link);
+    write_info(id, file_info("empty", S_IFREG | 0600, 0));
+    write_info(id, file_info("fifo", S_IFIFO | 0622, 0));
+    assert_int_equal(end_write(id, &done), TTRPC_OK);
+    assert_int_equal(done.files, 4);
+    assert_int_equal(done.bytes, 10);
+    expect_file("new/t/sub/file", "0123456789");
+    expect_attributes("new/t", S_IFDIR | 0555, geteuid());
+    expect_attributes("new/t/sub", S_IFDIR | 0750, geteuid());
+    expect_attributes("new/t/sub/file", S_IFREG | 04711, geteuid());
+    expect_attributes("new/t/empty", S_IFREG | 0600, geteuid());
+    expect_attributes("new/t/fifo", S_IFIFO | 0622, geteuid());
+    assert_int_equal(count_temps("new/t"), 0);
+    assert_int_equal(count_temps("new/t/sub"), 0);
+}
+
+static void write_sets_owners_when_asked(void **state)
+{
+    struct agent_file f = file_info("", S_IFREG | 06755, 1);
+    uint32_t id;
+
+    (void) state;
+    if (geteuid() != 0)
+        skip();
+    f.uid = 12;
+    f.gid = 34;
+    id = begin_write("/f", false, true);
+    write_info(id, f);
+    write_text(id, "x");
+    assert_int_equal(end_write(id, NULL), TTRPC_OK);
+    expect_attributes("f", S_IFREG | 06755, 12);
+}
+
+static void write_replaces_what_is_there(void **state)
+{
+    uint32_t id;
+
+    (void) state;
+    put("victim", "old");
+    assert_int_equal(symlink("victim", at("link")), 0);
+    id = begin_write("/link", false, false);
+    write_info(id, file_info("", S_IFREG | 0644, 3));
+    write_text(id, "new");
+    assert_int_equal(end_write(id, NULL), TTRPC_OK);
+    expect_file("link", "new");
+    expect_file("victim", "old");
+    assert_int_equal(mkdir(at("folder"), 0755), 0);
+    id = begin_write("/folder", false, false);
+    write_info(id, file_info("", S_IFREG | 0644, 0));
+    assert_int_equal(end_write(id, NULL), TTRPC_ALREADY_EXISTS);
+    assert_int_equal(count_temps(""), 0);
+}
+
+static void nothing_is_written_outside_the_target(void **state)
+{
+    static const char *const names[] = {
+        "..", "../x", "a/../../x", "/x", "a//x", "./x", "x/.", "x/"
+    };
+    uint32_t id;
+
+    (void) state;
+    assert_int_equal(mkdir(at("out"), 0755), 0);
+    assert_int_equal(mkdir(at("t"), 0755), 0);
+    assert_int_equal(symlink("../out", at("t/l")), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        id = begin_write("/t", false, false);
+        write_info(id, file_info("", S_IFDIR | 0755, 0));
+        write_info(id, file_info(names[i], S_IFREG | 0644, 0));
+        assert_int_equal(end_write(id, NULL), TTRPC_INVALID_ARGUMENT);
+    }
+    id = begin_write("/t", false, false);
+    write_info(id, file_info("", S_IFDIR | 0755, 0));
+    write_info(id, file_info("l/x", S_IFREG | 0644, 0)); /* through the link */
+    assert_int_equal(end_write(id, NULL), TTRPC_INVALID_ARGUMENT);
+    id = begin_write("/t", false, false);
+    write_info(id, file_info("", S_IFDIR | 0755, 0));
+    write_info(id, file_info("l", S_IFDIR | 0700, 0)); /* the link in a folder's place */
+    assert_int_equal(end_write(id, NULL), TTRPC_INVALID_ARGUMENT);
+    assert_false(is_there("out/x"));
+    assert_false(is_there("x"));
+}
+
+static void items_out_of_order_are_refused(void **state)
+{
+    uint32_t id;
+
+    (void) state;
+    id = client_request(&c, (struct request){ .method = "Write", .flags = TTRPC_REMOTE_OPEN });
+    write_info(id, file_info("", S_IFREG | 0644, 0));
+    assert_int_equal(client_response(&c, id, NULL, NULL), TTRPC_INVALID_ARGUMENT);
+    id = begin_write("/f", false, false);
+    write_text(id, "x");
+    assert_int_equal(end_write(id, NULL), TTRPC_INVALID_ARGUMENT);
+    id = begin_write("/f", false, false);
+    write_info(id, file_info("x", S_IFREG | 0644, 0));
+    assert_int_equal(end_write(id, NULL), TTRPC_INVALID_ARGUMENT);
+    id = begin_write("/f", false, false);
+    write_info(id, file_info("", S_IFREG | 0644, 2));
+    write_text(id, "xyz");
+    assert_int_equal(end_write(id, NULL), TTRPC_INVALID_ARGUMENT);
+    id = begin_write("/f", false, false);
+    write_info(id, file_info("", S_IFREG | 0644, 2));
+    write_text(id, "x");
+    assert_int_equal(end_write(id, NULL), TTRPC_INVALID_ARGUMENT);
+    id = begin_write("/f", false, false);
+    write_info(id, file_info("", S_IFSOCK | 0644, 0));
+    assert_int_equal(end_write(id, NULL), TTRPC_INVALID_ARGUMENT);
+    id = begin_write("/none/f", false, false);
+    assert_int_equal(end_write(id, NULL), TTRPC_NOT_FOUND);
+    assert_false(is_there("f"));
+    assert_int_equal(count_temps(""), 0);
+}
+
+static void vanished_writer_leaves_no_temporary_file(void **state)
+{
+    uint64_t deadline = clock_now_ms() + WORLD_PATIENCE_MS;
+    uint32_t id;
+
+    (void) state;
+    id = begin_write("/f", false, false);
+    write_info(id, file_info("", S_IFREG | 0644, 100));
+    write_text(id, "x");
+    assert_int_equal(client_health(&c), TTRPC_OK);
+    assert_int_equal(count_temps(""), 1);
+    client_close(&c);
+    while (count_temps("") > 0 && clock_now_ms() < deadline)
+        world_turn(&w, 5);
+    assert_int_equal(count_temps(""), 0);
+    assert_false(is_there("f"));
+}
+
+static int write_deep(unsigned depth)
+{
+    char name[4 * FILE_DEPTH_MAX] = "";
+    uint32_t id = begin_write("/deep", false, false);
+
+    write_info(id, file_info("", S_IFDIR | 0755, 0));
+    for (unsigned i = 0; i < depth; i++) {
+        size_t len = strlen(name);
+
+        (void) snprintf(name + len, sizeof(name) - len, "%sd", len > 0 ? "/" : "");
+        write_info(id, file_info(name, S_IFDIR | 0755, 0));
+    }
+    return end_write(id, NULL);
+}
+
+static void trees_that_are_written_have_a_depth(void **state)
+{
+    (void) state;
+    assert_int_equal(write_deep(FILE_DEPTH_MAX), TTRPC_OK);
+    assert_int_equal(write_deep(FILE_DEPTH_MAX + 1), TTRPC_RESOURCE_EXHAUSTED);
+}
+
+static int add_folders(unsigned n)
+{
+    struct tree_writer t;
+    int r = 0;
+
+    tree_writer_init(&t, w.machine.root_fd);
+    for (unsigned i = 0; r == 0 && i < n + 1; i++) {
+        struct agent_item m = { .kind = i == 0 ? AGENT_ITEM_TARGET : AGENT_ITEM_INFO };
+
+        if (i == 0) {
+            m.path = strdup("/same");
+        } else {
+            m.info.mode = S_IFDIR | 0755;
+            m.info.name = strdup(i == 1 ? "" : "x"); /* the same one again is no error */
+        }
+        r = tree_writer_add(&t, &m, NULL);
+        agent_item_deinit(&m);
+    }
+    tree_writer_deinit(&t);
+    return r;
+}
+
+static void folders_of_a_tree_have_a_limit(void **state)
+{
+    (void) state;
+    assert_int_equal(add_folders(TREE_FOLDERS_MAX), 0);
+    assert_int_equal(add_folders(TREE_FOLDERS_MAX + 1), MVM_E_LIMIT);
+}
+
+static void file_calls_leave_no_descriptor(void **state)
+{
+    unsigned before;
+
+    (void) state;
+    assert_int_equal(client_health(&c), TTRPC_OK);
+    before = count_fds();
+    for (int i = 0; i < 100; i++) {
+        uint32_t id = begin_write("/t", false, false);
+        struct tree t;
+
+        write_info(id, file_info("", S_IFDIR | 0755, 0));
+        write_info(id, file_info("f", S_IFREG | 0644, i % 2 ? 4 : 5));
+        write_text(id, "text");
+        assert_int_equal(end_write(id, NULL), i % 2 ? TTRPC_OK : TTRPC_INVALID_ARGUMENT);
+        read_tree(&t, path_of("/t", false, true));
+        assert_int_equal(t.code, TTRPC_OK);
+        strbuf_deinit(&t.text);
+    }
+    world_turn(&w, 0);
+    assert_int_equal(count_fds(), before);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(write_makes_a_tree),
+        TEST(write_sets_owners_when_asked),
+        TEST(write_replaces_what_is_there),
+        TEST(nothing_is_written_outside_the_target),
+        TEST(items_out_of_order_are_refused),
+        TEST(vanished_writer_leaves_no_temporary_file),
+        TEST(trees_that_are_written_have_a_depth),
+        TEST(folders_of_a_tree_have_a_limit),
+        TEST(file_calls_leave_no_descriptor),
+    };
+
+    (void) umask(022);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
