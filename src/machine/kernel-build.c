@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/io.h"
 #include "base/path.h"
+#include "base/strbuf.h"
 #include "machine/kernel-build-internal.h"
 #include "machine/kernel-image.h"
 #include "machine/kernel-info.h"
@@ -31,7 +32,7 @@
 #define BUILD_RECIPE "microvm kernel 1"
 #define BUILD_OPTIONS_KEY "options"
 /* Objects of our own options on x86-64, for a person's idea of how far it is. */
-#define BUILD_FILES_ABOUT 2150
+#define BUILD_FILES_ABOUT 1640
 /* Source (1.4 GiB), its package and archive (0.3), objects (0.4), and some more. */
 #define BUILD_SPACE_MIN (5ull << 29)
 /* Our limit on a vmlinux is 20 MiB; who adds debug options gets more. */
@@ -192,14 +193,17 @@ static int gather_options(struct build *b, mvm_error **err)
 static int build_digest(const struct build *b, const char *source, struct digest_text *ret,
                         mvm_error **err)
 {
-    mvm_autofree char *text = NULL;
+    mvm_autovalue(strbuf) text = STRBUF_INIT(2 * KCONFIG_TEXT_MAX);
     struct digest digest;
     int r;
 
-    if (asprintf(&text, BUILD_RECIPE "\n%s\n%s\n%s\n%s", b->arch->arch, b->compiler,
-                 source ? source : "", b->fragment) < 0)
-        return mvm_fail_nomem(err);
-    r = digest_of(DIGEST_SHA256, text, strlen(text), &digest, err);
+    strbuf_addf(&text, BUILD_RECIPE "\n%s\n%s\n%s\n", b->arch->arch, b->compiler,
+                source ? source : "");
+    for (size_t i = 0; i < b->wanted.n; i++)
+        strbuf_addf(&text, "%s=%s\n", b->wanted.items[i].name, b->wanted.items[i].value);
+    r = strbuf_check(&text, "options", err);
+    if (r == 0)
+        r = digest_of(DIGEST_SHA256, text.data, text.len, &digest, err);
     if (r == 0)
         *ret = digest_format(&digest);
     return r;

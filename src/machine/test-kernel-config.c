@@ -152,7 +152,7 @@ static int check_image_with(const char *config, mvm_error **err)
 
 #define ENOUGH                                                                                    \
     "CONFIG_BLK_DEV_INITRD=y\nCONFIG_BINFMT_ELF=y\nCONFIG_VIRTIO_MMIO=m\nCONFIG_VIRTIO_BLK=y\n"   \
-    "CONFIG_VIRTIO_CONSOLE=y\nCONFIG_VIRTIO_VSOCKETS=y\nCONFIG_EROFS_FS=y\nCONFIG_OVERLAY_FS=y\n" \
+    "CONFIG_VIRTIO_VSOCKETS=y\nCONFIG_EROFS_FS=y\nCONFIG_OVERLAY_FS=y\n"                          \
     "CONFIG_DEVTMPFS=y\nCONFIG_PROC_FS=y\nCONFIG_SYSFS=y\nCONFIG_TMPFS=y\nCONFIG_UNIX98_PTYS=y\n" \
     "CONFIG_INET=y\n"
 
