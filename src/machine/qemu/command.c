@@ -61,7 +61,6 @@ static bool add_limits(const struct machine_spec *spec, struct strv *v)
 #define KERNEL_WORDS                                                           \
     "console=ttyS0 quiet panic=-1 reboot=t cryptomgr.notests 8250.nr_uarts=1 " \
     "random.trust_cpu=on noreplace-smp"
-#define TIMER_WORDS " nolapic_timer"
 
 /*
  * The kernel's command line. panic=-1 and reboot=t end QEMU at once in both cases. tsc_early_khz:
@@ -72,10 +71,9 @@ static bool add_limits(const struct machine_spec *spec, struct strv *v)
  * not, no wait for random numbers, and with one CPU no rewriting of the kernel's lock prefixes,
  * which costs the software machine more (0.1 s) than it can gain.
  *
- * TIMER_WORDS, for one CPU in software: its local APIC has no deadline mode, so that Linux measures
- * the APIC's timer for 0.1 s and verifies the result for as long. The PIT does without; an idle
- * guest wakes up 18 times a second for it. Several CPUs need timers of their own, and KVM has the
- * deadline mode.
+ * Not "nolapic_timer", although Linux measures the local APIC's timer for 0.1 s and verifies the
+ * result for as long: the PIT alone, in its place, loses the timer of an idle guest, which then
+ * sleeps for ever.
  */
 static bool add_kernel(const struct machine_spec *spec, const struct qemu_host *host,
                        struct strv *v)
@@ -92,8 +90,7 @@ static bool add_kernel(const struct machine_spec *spec, const struct qemu_host *
     WORD(v, failed, "-initrd");
     WORD(v, failed, "/proc/self/fd/%d", QEMU_FD_INITRD);
     WORD(v, failed, "-append");
-    WORD(v, failed, KERNEL_WORDS "%s%s%s%s", tsc ? tsc : "",
-         tsc && spec->cpus == 1 ? TIMER_WORDS : "", spec->cmdline_extra ? " " : "",
+    WORD(v, failed, KERNEL_WORDS "%s%s%s", tsc ? tsc : "", spec->cmdline_extra ? " " : "",
          spec->cmdline_extra ? spec->cmdline_extra : "");
     return !failed;
 }

@@ -59,29 +59,15 @@ static void the_guest_of_a_software_machine_is_told_its_clock(void **state)
     mvm_autovalue(strv) unknown = { .n = 0 };
 
     (void) state;
-    spec.cpus = 1;
     spec.cmdline_extra = "microvm_debug=1";
     build(&spec, 2599998, &known);
     assert_string_equal(value_of(&known, "-accel", 0), "tcg");
     assert_string_equal(value_of(&known, "-cpu", 0), "max");
     assert_non_null(strstr(value_of(&known, "-append", 0),
-                           " tsc_early_khz=2599998 tsc=reliable nolapic_timer microvm_debug=1"));
+                           " tsc_early_khz=2599998 tsc=reliable microvm_debug=1"));
     build(&spec, 0, &unknown);
     assert_null(strstr(value_of(&unknown, "-append", 0), "tsc"));
-    assert_null(strstr(value_of(&unknown, "-append", 0), "nolapic_timer"));
     assert_non_null(strstr(value_of(&unknown, "-append", 0), " microvm_debug=1"));
-}
-
-static void several_cpus_keep_their_own_timers(void **state)
-{
-    struct machine_spec spec = spec_of(MACHINE_ACCEL_TCG);
-    mvm_autovalue(strv) argv = { .n = 0 };
-
-    (void) state;
-    spec.cpus = 2;
-    build(&spec, 2599998, &argv);
-    assert_non_null(strstr(value_of(&argv, "-append", 0), " tsc=reliable"));
-    assert_null(strstr(value_of(&argv, "-append", 0), "nolapic_timer"));
 }
 
 /* A comma in one would end QEMU's option, and add another. */
@@ -160,7 +146,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_spec_decides_the_machine),
         cmocka_unit_test(the_guest_of_a_software_machine_is_told_its_clock),
-        cmocka_unit_test(several_cpus_keep_their_own_timers),
         cmocka_unit_test(no_path_is_in_the_command_line),
         cmocka_unit_test(the_only_way_out_is_the_vsock_device),
         cmocka_unit_test(qemu_may_not_start_programs_or_reach_a_network),
