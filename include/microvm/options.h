@@ -118,9 +118,10 @@ MVM_PUBLIC int mvm_options_set_timeout_ms(mvm_options *options, uint64_t timeout
 /** mvm_options_set_remove - non-zero: the VM's folder with its logs goes when the VM has ended.
  * Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_remove(mvm_options *options, int remove);
-/** mvm_options_set_detached - non-zero: the VM outlives this process and its handle, and is found
- * again by its name (mvm_vm_open()). Its program has no stdin, and its output goes to `output.log`
- * in the VM's folder. Since: 0.1 */
+/** mvm_options_set_detached - non-zero: once its handle is released with mvm_vm_free(), the VM runs
+ * on, and is found again by its name (mvm_vm_open()); a process that dies before that takes it
+ * along. Its program has no stdin, and its output goes to `output.log` in the VM's folder. Since:
+ * 0.1 */
 MVM_PUBLIC int mvm_options_set_detached(mvm_options *options, int detached);
 /**
  * mvm_options_add_vsock_port - a port on which the guest reaches a program on the host

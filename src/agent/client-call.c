@@ -111,7 +111,6 @@ void agent_call_cancel(struct agent_call *call)
 {
     if (!call)
         return;
-    client_remember_late(call->client, call->stream);
     call_unlink(call);
     free(call);
 }

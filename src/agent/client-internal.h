@@ -5,10 +5,6 @@
 
 #include "agent/client.h"
 
-/* The oldest is forgotten; an answer that comes later than for so many calls ends the connection.
- */
-#define LATE_MAX 256
-
 struct agent_call {
     struct agent_client *client; /* borrowed */
     struct agent_call *next;
@@ -30,8 +26,6 @@ struct agent_client {
     uint32_t next_stream;
     struct agent_call *calls; /* owned list */
     size_t n_calls;
-    uint32_t late[LATE_MAX];
-    size_t n_late; /* ever */
     agent_closed_fn *closed;
     void *user;
     unsigned busy; /* callbacks that run; memory stays until they are through */
@@ -47,7 +41,6 @@ struct strbuf *client_out(struct agent_client *c);
 int client_push(struct agent_client *c, mvm_error **err);
 /* After a callback, for which ->busy was counted up: frees a client that was freed meanwhile. */
 void client_leave(struct agent_client *c);
-void client_remember_late(struct agent_client *c, uint32_t stream);
 /* Takes it out of the client's list and ends its deadline. */
 void call_unlink(struct agent_call *call);
 /* Ends a call of which something may still come, with the error @err of @r. */

@@ -60,17 +60,10 @@ void agent_client_free(struct agent_client *c)
     client_leave(c);
 }
 
-void client_remember_late(struct agent_client *c, uint32_t stream)
-{
-    c->late[c->n_late++ % LATE_MAX] = stream;
-}
-
+/* Of a call that has ended, or was given up: what still comes for it is of no use. */
 static bool is_late(const struct agent_client *c, uint32_t stream)
 {
-    for (size_t i = 0; i < LATE_MAX && i < c->n_late; i++)
-        if (c->late[i] == stream)
-            return true;
-    return false;
+    return stream % 2 == 1 && stream < c->next_stream;
 }
 
 static void call_end(struct agent_call *call, int r, struct bytes_view payload,
@@ -86,7 +79,6 @@ static void call_end(struct agent_call *call, int r, struct bytes_view payload,
 
 void call_fail(struct agent_call *call, int r, const mvm_error *err)
 {
-    client_remember_late(call->client, call->stream);
     call_end(call, r, (struct bytes_view){ .len = 0 }, err);
 }
 
@@ -180,8 +172,6 @@ static void take_response(struct agent_call *call, struct bytes_view payload)
 
     if (r == 0)
         r = agent_status_check(m.code, m.message, &err);
-    if (call->streams == AGENT_STREAMS_BOTH && !call->local_closed)
-        client_remember_late(call->client, call->stream);
     call_end(call, r, r == 0 ? m.payload : (struct bytes_view){ .len = 0 }, err);
 }
 

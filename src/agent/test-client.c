@@ -455,7 +455,7 @@ static void broken_peer_ends_the_connection(void **state)
     }
 }
 
-static void second_response_ends_the_connection(void **state)
+static void second_response_is_dropped(void **state)
 {
     struct fixture *f = *state;
     struct seen s = { .r = 1 }, other = { .r = 1 };
@@ -464,9 +464,27 @@ static void second_response_ends_the_connection(void **state)
     (void) start(f, &other, AGENT_STREAMS_NONE, 0);
     test_server_respond(&f->server, 1, 0, bytes_view_of("a", 1));
     test_server_respond(&f->server, 1, 0, bytes_view_of("b", 1));
-    test_run_until(f->loop, &f->closed);
+    test_server_respond(&f->server, 3, 0, bytes_view_of("c", 1));
+    test_run_until(f->loop, &other.ended);
     assert_string_equal(s.payload, "a");
-    assert_int_equal(other.r, MVM_E_NET);
+    assert_string_equal(other.payload, "c");
+    assert_false(f->closed);
+}
+
+/* However many were given up, what comes for the first of them still belongs to nobody. */
+static void answers_to_any_number_of_given_up_calls_are_dropped(void **state)
+{
+    struct fixture *f = *state;
+    struct seen given_up = { .r = 1 }, next = { .r = 1 };
+
+    for (unsigned i = 0; i < 2 * AGENT_CALLS_MAX; i++)
+        agent_call_cancel(start(f, &given_up, AGENT_STREAMS_NONE, 0));
+    test_server_respond(&f->server, 1, 0, bytes_view_of("late", 4));
+    (void) start(f, &next, AGENT_STREAMS_NONE, 0);
+    test_server_respond(&f->server, f->stream, 0, bytes_view_of("ok", 2));
+    test_run_until(f->loop, &next.ended);
+    assert_int_equal(next.r, 0);
+    assert_false(given_up.ended);
 }
 
 /* A server may answer what we sent before we knew that the call had ended. */
@@ -577,7 +595,8 @@ int main(void)
         CLIENT_TEST(refused_message_ends_its_call_alone),
         CLIENT_TEST(malformed_and_over_long_answers_end_their_call_alone),
         CLIENT_TEST(broken_peer_ends_the_connection),
-        CLIENT_TEST(second_response_ends_the_connection),
+        CLIENT_TEST(second_response_is_dropped),
+        CLIENT_TEST(answers_to_any_number_of_given_up_calls_are_dropped),
         CLIENT_TEST(response_to_late_data_is_dropped),
         CLIENT_TEST(closed_connection_ends_all_calls),
         CLIENT_TEST(client_may_be_freed_in_its_callbacks),

@@ -6,6 +6,9 @@
 #include <poll.h>
 #include <signal.h>
 
+/* Signals that ask for an end, after which we go, heeded or not. */
+#define EXEC_IMPATIENT_AFTER 3
+
 struct exec_request {
     mvm_exec_options *options; /* owned */
     mvm_options *vm_options;   /* owned: where the VM is looked for */
@@ -82,7 +85,9 @@ static int take_option(int c, struct exec_request *q, mvm_error **err)
     }
 }
 
-static void pass_signal(mvm_exec *exec, struct terminal *terminal, int number)
+/* Passes a signal on. False for the third that asks for an end: a guest that does not answer must
+ * not keep us. */
+static bool pass_signal(mvm_exec *exec, struct terminal *terminal, int number, unsigned *asked)
 {
     uint16_t rows = 0, cols = 0;
 
@@ -94,10 +99,12 @@ static void pass_signal(mvm_exec *exec, struct terminal *terminal, int number)
         (void) mvm_exec_signal(exec, number, NULL);
     else if (terminal_size(&rows, &cols))
         (void) mvm_exec_resize(exec, rows, cols, NULL);
+    return (number != SIGINT && number != SIGTERM) || ++*asked < EXEC_IMPATIENT_AFTER;
 }
 
 static int wait_for_end(mvm_exec *exec, struct terminal *terminal, mvm_error **err)
 {
+    unsigned asked = 0;
     int status = 0, number, r;
 
     while ((r = mvm_exec_wait(exec, 0, &status, err)) == MVM_E_TIMEOUT) {
@@ -107,7 +114,8 @@ static int wait_for_end(mvm_exec *exec, struct terminal *terminal, mvm_error **e
         if (poll(p, ARRAY_SIZE(p), -1) < 0 && errno != EINTR)
             return mvm_fail(err, MVM_E_SYS, errno, "wait");
         while ((number = cli_next_signal()))
-            pass_signal(exec, terminal, number);
+            if (!pass_signal(exec, terminal, number, &asked))
+                return 128 + number;
     }
     return r < 0 ? r : status;
 }

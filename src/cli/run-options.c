@@ -239,6 +239,18 @@ static int take_option(int c, struct run_request *q, mvm_error **err)
     }
 }
 
+/* mvm_run() looks at them as well, but knows no option's name. */
+static int check_sockets(const mvm_options *o, mvm_error **err)
+{
+    const struct vsock_map none = { .n = 0 };
+    int r = vsock_map_check_host(&o->vsock_ports, NULL, err);
+
+    if (r < 0)
+        return mvm_context(err, r, "run: --vsock");
+    r = vsock_map_check_host(&none, o->vsock_uds, err);
+    return r < 0 ? mvm_context(err, r, "run: --vsock-uds") : 0;
+}
+
 int run_options_take(int argc, char **argv, struct run_request *q)
 {
     mvm_autoerror mvm_error *err = NULL;
@@ -259,6 +271,8 @@ int run_options_take(int argc, char **argv, struct run_request *q)
         return cli_usage_error(
             "run: -d leaves the program without a terminal and stdin: not with %s",
             q->interactive ? "-i" : "-t");
+    if (check_sockets(q->options, &err) < 0)
+        return cli_fail(err);
     if (optind == argc)
         return cli_usage_error("run: an image is wanted; 'microvm run --help' tells");
     for (int i = optind + 1; i < argc; i++)

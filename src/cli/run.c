@@ -96,6 +96,7 @@ static int wait_for_end(struct attached *a, mvm_error **err)
 static int leave_running(mvm_vm *vm, mvm_error **err)
 {
     int status = 0, r;
+    bool started;
 
     for (;;) {
         struct pollfd p[2] = { { .fd = mvm_vm_fd(vm), .events = POLLIN },
@@ -109,12 +110,13 @@ static int leave_running(mvm_vm *vm, mvm_error **err)
         for (int number; (number = cli_next_signal());)
             (void) mvm_vm_signal(vm, number, NULL); /* one that cannot be told has ended */
     }
-    if (r < 0)
-        return r;
-    /* A program that is not there has "run" as well, and one may have ended by now. */
+    /* One that ended before its program ran has a status as well, that of the signal which ended
+     * it; a program that is not there has "run". */
+    started = r == 0;
     r = mvm_vm_wait(vm, 0, &status, err);
-    if (r == 0 && *mvm_vm_message(vm)) {
-        cli_print_line(mvm_vm_message(vm));
+    if (r == 0 && (!started || *mvm_vm_message(vm))) {
+        if (*mvm_vm_message(vm))
+            cli_print_line(mvm_vm_message(vm));
         return status;
     }
     if (r < 0 && r != MVM_E_TIMEOUT)

@@ -94,6 +94,12 @@ void console_drain(struct console *c)
         continue;
 }
 
+void console_finish(struct console *c)
+{
+    while (c && console_take(c))
+        continue;
+}
+
 int console_new(struct loop *loop, int from_fd, const char *path, const struct log *log,
                 struct console **ret, mvm_error **err)
 {

@@ -17,6 +17,8 @@ int console_new(struct loop *loop, int from_fd, const char *path, const struct l
                 struct console **ret, mvm_error **err);
 /* Takes in what has arrived by now. */
 void console_drain(struct console *c);
+/* Takes in all that is left, to its end: for a writer that writes no more. NULL is fine. */
+void console_finish(struct console *c);
 void console_free(struct console *c);
 
 /* The last line that the guest's kernel or init wrote, escaped and cut to @size; "" when there is

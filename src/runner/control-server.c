@@ -2,6 +2,7 @@
 #include "runner/control-server.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -9,6 +10,7 @@ struct client {
     struct control_server *server; /* borrowed */
     int fd;                        /* owned; -EBADF: a free place */
     struct loop_source *source;    /* owned */
+    uint64_t number;               /* of its coming */
 };
 
 struct control_server {
@@ -18,6 +20,7 @@ struct control_server {
     control_wish_fn *fn;
     void *user;
     bool started;
+    uint64_t n_come;
     struct client clients[CONTROL_CLIENTS_MAX];
 };
 
@@ -43,24 +46,38 @@ static void on_client(void *user, uint32_t events)
         client_end(c); /* gone, or talks nonsense: either way there is nothing to say to it */
 }
 
+/* A free place, made of that of the first comer where there is none. */
+static struct client *take_place(struct control_server *cs)
+{
+    struct client *first = &cs->clients[0];
+
+    for (size_t i = 0; i < ARRAY_SIZE(cs->clients); i++) {
+        if (cs->clients[i].fd < 0)
+            return &cs->clients[i];
+        if (cs->clients[i].number < first->number)
+            first = &cs->clients[i];
+    }
+    client_end(first);
+    return first;
+}
+
 static void on_listen(void *user, uint32_t events)
 {
     const struct control_message started = { .type = CONTROL_STARTED };
     struct control_server *cs = user;
     mvm_autoclose int fd = accept4(cs->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    struct client *c;
 
     (void) events;
-    for (size_t i = 0; fd >= 0 && i < ARRAY_SIZE(cs->clients); i++) {
-        struct client *c = &cs->clients[i];
-
-        if (c->fd >= 0)
-            continue;
-        if (loop_add_fd(cs->loop, fd, EPOLLIN, on_client, c, &c->source, NULL) < 0)
-            return;
-        c->fd = steal_fd(&fd);
-        if (cs->started)
-            (void) control_send(c->fd, &started, NULL); /* one that is gone shows as that next */
-    }
+    if (fd < 0)
+        return;
+    c = take_place(cs);
+    if (loop_add_fd(cs->loop, fd, EPOLLIN, on_client, c, &c->source, NULL) < 0)
+        return;
+    c->fd = steal_fd(&fd);
+    c->number = cs->n_come++;
+    if (cs->started)
+        (void) control_send(c->fd, &started, NULL); /* one that is gone shows as that next */
 }
 
 int control_server_new(struct loop *loop, int listen_fd, control_wish_fn *fn, void *user,
@@ -92,6 +109,12 @@ void control_server_free(struct control_server *cs)
     for (size_t i = 0; i < ARRAY_SIZE(cs->clients); i++)
         client_end(&cs->clients[i]);
     free(cs);
+}
+
+void control_server_close(struct control_server *cs)
+{
+    if (cs)
+        loop_remove(steal_ptr(&cs->source));
 }
 
 void control_server_tell(struct control_server *cs, const struct control_message *m)

@@ -9,7 +9,7 @@
 static const char *const type_names[CONTROL_TYPES] = {
     [CONTROL_SIGNAL] = "signal", [CONTROL_RESIZE] = "resize",   [CONTROL_STOP] = "stop",
     [CONTROL_NOTICE] = "notice", [CONTROL_STARTED] = "started", [CONTROL_ENDED] = "ended",
-    [CONTROL_FAILED] = "failed"
+    [CONTROL_FAILED] = "failed", [CONTROL_DETACH] = "detach"
 };
 
 static char *control_encode(const struct control_message *m)

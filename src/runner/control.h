@@ -43,7 +43,9 @@ enum control_type {
     CONTROL_ENDED =
         5, /* number: status 0 to 255; text: why, when it was not the program's own doing */
     CONTROL_FAILED = 6, /* number: negative mvm_error_code; text: the message */
-    CONTROL_TYPES       /* how many there are */
+    /* library to runner, from who started it alone: his end of the socket may go */
+    CONTROL_DETACH = 7,
+    CONTROL_TYPES /* how many there are */
 };
 
 struct control_message {

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runner/listener.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 /* Connections that wait to be taken: as many as the vsock device has at once. */
 #define LISTENER_BACKLOG 1024
+/* A start takes the folder's lock for an instant. */
+#define LISTENER_LOCK_TRIES 100
+#define LISTENER_LOCK_POLL_MS 10
 
 static struct sockaddr_un address_of(const char *path)
 {
@@ -28,6 +34,19 @@ static bool is_stale(const char *path, int type)
            connect(fd, (const struct sockaddr *) &a, sizeof(a)) < 0 && errno == ECONNREFUSED;
 }
 
+/* So that of two VMs that find the same stale socket one does not take the other's new one for it.
+ * A lock that somebody else keeps is done without: the folder may be everybody's. */
+static int lock_folder(const char *path)
+{
+    mvm_autofree char *folder = strndup(path, (size_t) (strrchr(path, '/') - path) + 1);
+    mvm_autoclose int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+
+    for (unsigned i = 0; fd >= 0 && i < LISTENER_LOCK_TRIES && flock(fd, LOCK_EX | LOCK_NB) < 0;
+         i++)
+        (void) poll(NULL, 0, LISTENER_LOCK_POLL_MS);
+    return steal_fd(&fd);
+}
+
 static int bind_fresh(int fd, const char *path, int type, mvm_error **err)
 {
     const struct sockaddr_un a = address_of(path);
@@ -46,6 +65,7 @@ int listener_open(const char *path, int type, struct listener *ret, mvm_error **
 {
     mvm_autovalue(listener) l = LISTENER_NONE;
     mvm_autofree char *copy = NULL;
+    mvm_autoclose int lock_fd = -EBADF;
     int r;
 
     l.type = type;
@@ -56,6 +76,7 @@ int listener_open(const char *path, int type, struct listener *ret, mvm_error **
     copy = strdup(path);
     if (!copy)
         return mvm_fail_nomem(err);
+    lock_fd = lock_folder(path);
     r = bind_fresh(l.fd, path, type, err);
     if (r < 0)
         return r;

@@ -79,9 +79,24 @@ static void remove_folder(const struct runner_config *config, const struct log *
 
 /* A detached VM has no parent that would wait for it: who started it is told by the control socket
  * alone, and gets a child that has ended already. */
-static bool is_left_behind(void)
+static bool is_left_behind(mvm_error **err)
 {
-    return fork() != 0;
+    pid_t pid = fork();
+
+    if (pid < 0)
+        (void) mvm_fail(err, MVM_E_SYS, errno, "leave the parent");
+    return pid != 0;
+}
+
+static int fail(int code, const mvm_error *err)
+{
+    struct control_message failed = { .type = CONTROL_FAILED, .number = code };
+
+    (void) snprintf(failed.text, sizeof(failed.text), "%s",
+                    mvm_error_message(err)); /* cut is fine */
+    (void) control_send(RUNNER_FD_CONTROL, &failed, NULL);
+    fprintf(stderr, "microvm-runner: %s\n", mvm_error_message(err));
+    return RUNNER_EXIT_CONFIG;
 }
 
 int main(void)
@@ -89,8 +104,6 @@ int main(void)
     mvm_autovalue(runner_config) config = { .root_path = NULL };
     mvm_autoerror mvm_error *err = NULL;
     struct log log = { .sink = log_sink_fd, .user = &log_fd, .level = LOG_LEVEL_INFO };
-    const struct control_message started_badly = { .type = CONTROL_FAILED, .number = MVM_E_FORMAT };
-    struct control_message failed = started_badly;
 
     if (!have_descriptors()) {
         fprintf(stderr, "microvm-runner: a helper of microvm, not meant to be started by hand\n");
@@ -99,15 +112,10 @@ int main(void)
     (void) signal(SIGPIPE, SIG_IGN);
     set_limits();
     log_info(&log, "step", "runner started");
-    if (read_config(&config, &err) < 0) {
-        (void) snprintf(failed.text, sizeof(failed.text), "%s",
-                        mvm_error_message(err)); /* cut is fine */
-        (void) control_send(RUNNER_FD_CONTROL, &failed, NULL);
-        fprintf(stderr, "microvm-runner: %s\n", mvm_error_message(err));
-        return RUNNER_EXIT_CONFIG;
-    }
-    if (config.detached && is_left_behind())
-        return 0; /* had fork() failed, the control socket ends here and tells it */
+    if (read_config(&config, &err) < 0)
+        return fail(MVM_E_FORMAT, err);
+    if (config.detached && is_left_behind(&err))
+        return err ? fail(MVM_E_SYS, err) : 0;
     log.level = config.log_level ? (enum log_level) config.log_level : LOG_LEVEL_INFO;
     if (supervise(&config, &log))
         remove_folder(&config, &log);

@@ -51,14 +51,18 @@ static void on_control(void *user, uint32_t events)
 
     (void) events;
     while ((r = control_receive(RUNNER_FD_CONTROL, &m, &err)) == 1)
-        supervise_on_wish(s, &m);
+        if (m.type == CONTROL_DETACH)
+            s->released = s->config->detached;
+        else
+            supervise_on_wish(s, &m);
     if (r == 0)
         return;
     log_info(s->log, "runner", "the caller is gone: %s", mvm_error_message(err));
     s->caller_gone = true;
     loop_remove(s->control_source);
     s->control_source = NULL;
-    if (!s->config->detached)
+    /* One who was killed before he let go has not told anybody of the VM. */
+    if (!s->released)
         supervise_finish(s, CONTROL_ENDED, 128 + SIGHUP, "%s", "");
 }
 

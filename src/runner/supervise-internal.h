@@ -28,6 +28,8 @@ struct supervisor {
     struct agent_client *agent;
     struct exec_client *program;
     bool running, stopping, timed_out;
+    bool at_once;      /* the end that was asked for has no grace */
+    bool released;     /* who started a detached VM has let go of it */
     bool limit_passed; /* the grace after it runs */
     bool agent_gone, machine_gone, caller_gone, finished;
     int told_to_end;  /* the first signal that asked for that; 0: none */

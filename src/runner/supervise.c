@@ -218,6 +218,7 @@ static void on_signal_wish(struct supervisor *s, int number)
 
 static void on_stop_wish(struct supervisor *s, int grace_ms)
 {
+    s->at_once = grace_ms <= 0;
     if (!s->running || grace_ms <= 0) {
         supervise_finish(s, CONTROL_ENDED, 128 + (grace_ms <= 0 ? SIGKILL : SIGTERM), "%s", "");
         return;
@@ -295,6 +296,22 @@ static bool settle(struct supervisor *s)
     return false;
 }
 
+/* Nobody attaches any more: who finds no socket waits for the lock, and reads the state. What the
+ * guest sent last goes on to the host's programs, and a detached program's output to its log. */
+static void end_processes(struct supervisor *s)
+{
+    struct child_status status;
+
+    control_server_close(s->control);
+    listener_deinit(&s->control_listener);
+    child_deinit(&s->started.machine);
+    if (s->started.vsock.child.pid != 0 && !s->at_once)
+        (void) child_wait(&s->started.vsock.child, SUPERVISE_FLUSH_MS, &status,
+                          NULL); /* one that takes longer is killed */
+    child_deinit(&s->started.vsock.child);
+    console_finish(s->output);
+}
+
 bool supervise(const struct runner_config *config, const struct log *log)
 {
     mvm_auto(supervisor) s = calloc(1, sizeof(*s));
@@ -312,8 +329,7 @@ bool supervise(const struct runner_config *config, const struct log *log)
     s->control_listener = (struct listener) LISTENER_NONE;
     s->signal_fd = s->dir_fd = -EBADF;
     r = run(s, &err);
-    child_deinit(&s->started.machine);
-    child_deinit(&s->started.vsock.child);
+    end_processes(s);
     if (r < 0) {
         s->finished = false;
         supervise_finish(s, CONTROL_FAILED, r, "%s", mvm_error_message(err));

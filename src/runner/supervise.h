@@ -20,6 +20,9 @@
  * tells of the program's end behind its last byte, and a reader that is stuck may never take that.
  * Without such a signal it is waited for without limit. */
 #define SUPERVISE_STALL_MS 5000
+/* Milliseconds that the vsock device has, once the machine is gone, to hand on what the guest sent
+ * last to host programs that are slow. A VM that is ended at once does not wait. */
+#define SUPERVISE_FLUSH_MS 3000
 /* Exit status of a program that --timeout ended, as timeout(1) has it. */
 #define SUPERVISE_STATUS_TIMEOUT 124
 

@@ -5,7 +5,9 @@
 #include "agent/agent-limits.h"
 #include "base/test-sandbox.h"
 
+#include <poll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 static void assert_added(struct vsock_map *v, uint32_t port, const char *path, int want,
                          const char *part)
@@ -149,6 +151,55 @@ static void listener_replaces_what_a_dead_vm_left(void **state)
     assert_false(sandbox_has(sb->fd, "socket"));
 }
 
+/* Of many who find the same stale socket, one listens and the others are told. */
+static void listener_is_one_of_many_on_a_stale_path(void **state)
+{
+    enum {
+        RACERS = 8
+    };
+    struct sandbox *sb = *state;
+    struct listener dead = LISTENER_NONE;
+    unsigned won = 0;
+    pid_t pids[RACERS];
+    int go[2], stay[2];
+    char path[96];
+
+    (void) snprintf(path, sizeof(path), "%s/socket", sb->path);
+    assert_int_equal(listener_open(path, SOCK_STREAM, &dead, NULL), 0);
+    (void) close(steal_fd(&dead.fd));
+    assert_int_equal(pipe2(go, O_CLOEXEC) + pipe2(stay, O_CLOEXEC), 0);
+    for (size_t i = 0; i < RACERS; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            struct listener l = LISTENER_NONE;
+            char c;
+            int r;
+
+            (void) close(go[1]);
+            (void) close(stay[1]);
+            (void) !read(go[0], &c, 1); /* until all are there */
+            r = listener_open(path, SOCK_STREAM, &l, NULL);
+            if (r == 0)
+                (void) !read(stay[0], &c, 1); /* keeps it until all have tried */
+            _exit(r == 0 ? 0 : r == MVM_E_BUSY ? 1 : 2);
+        }
+    }
+    (void) close(go[1]);
+    (void) poll(NULL, 0, 300);
+    (void) close(stay[1]);
+    for (size_t i = 0; i < RACERS; i++) {
+        int status = 0;
+
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) <= 1);
+        won += WEXITSTATUS(status) == 0;
+    }
+    assert_int_equal(won, 1);
+    free(dead.path);
+    (void) close(go[0]);
+    (void) close(stay[0]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, sandbox_setup, sandbox_teardown)
 
 int main(void)
@@ -162,6 +213,7 @@ int main(void)
         TEST(listener_is_private_and_goes_with_its_owner),
         TEST(listener_spares_what_is_in_use),
         TEST(listener_replaces_what_a_dead_vm_left),
+        TEST(listener_is_one_of_many_on_a_stale_path),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,25 +41,12 @@ int attach_connect(const struct vmdir *dir, const char *socket_name, int type, i
             return mvm_fail(err, MVM_E_TIMEOUT, saved, "'%s' does not answer", dir->name);
         (void) poll(NULL, 0, ATTACH_POLL_MS);
     }
+    /* Who listens there is the runner of the VM that the folder belongs to now: its state is
+     * written before its sockets are made, and nobody else's can be while it runs. */
+    if (vmdir_check_own(dir, NULL) < 0)
+        return mvm_fail(err, MVM_E_STATE, 0,
+                        "'%s' does not run any more, but another VM of its name", dir->name);
     *ret_fd = steal_fd(&fd);
-    return 0;
-}
-
-/* What the state says of a VM that does not run. */
-static int take_result(mvm_vm *vm, mvm_error **err)
-{
-    mvm_autovalue(vm_state) state = VM_STATE_NONE;
-    int r = vm_state_read(vm->dir.fd, &state, err);
-
-    if (r < 0)
-        return r;
-    vm->ended = true;
-    vm->status = state.status;
-    vm->failure = state.status < 0 ? MVM_E_CHILD : 0;
-    vm->started = state.status >= 0;
-    vm->message = state.message        ? steal_ptr(&state.message)
-                  : state.ended_s == 0 ? strdup("it was killed")
-                                       : NULL;
     return 0;
 }
 
@@ -78,7 +65,7 @@ static int attach(mvm_vm *vm, const char *name, const mvm_options *o, mvm_error 
         return r;
     r = attach_connect(&vm->dir, CONTROL_SOCKET, SOCK_SEQPACKET, &vm->control_fd, &cause);
     if (r == MVM_E_STATE)
-        return take_result(vm, err);
+        return vm_take_result(vm, err);
     if (r < 0)
         error_move(err, steal_ptr(&cause));
     return r;
@@ -115,7 +102,8 @@ int mvm_vm_remove(mvm_vm *vm, int force, mvm_error **err)
 
     if (!vm)
         return mvm_fail(err, MVM_E_ARG, 0, "mvm_vm_remove: NULL");
-    if (vm->control_fd >= 0 && !force)
+    /* One that is just ending may have said so already. */
+    if (vm->control_fd >= 0 && !force && mvm_vm_wait(vm, 0, &status, NULL) == MVM_E_TIMEOUT)
         return mvm_fail(err, MVM_E_BUSY, 0, "'%s' runs; it has to be stopped first", vm->dir.name);
     if (vm->control_fd >= 0) {
         r = mvm_vm_stop(vm, 0, err);

@@ -23,7 +23,8 @@ static void on_ended(void *user, int r, uint32_t status, uint32_t signal_number,
 
     (void) signal_number; /* the status has it */
     e->ended = true;
-    e->r = r;
+    /* MVM_E_TIMEOUT is mvm_exec_wait()'s own word for "not yet". */
+    e->r = r == MVM_E_TIMEOUT ? MVM_E_GUEST : r;
     e->status = r == MVM_E_NOT_FOUND ? 127 : r == MVM_E_CHILD ? 126 : (int) status;
     if (r < 0)
         e->message = strdup(mvm_error_message(err)); /* without memory there is just no message */

@@ -12,6 +12,8 @@
 /* Milliseconds that a runner has to leave after it said how its VM ended, and its machine after a
  * runner that died. */
 #define VM_LEAVE_MS 5000
+/* Between two looks at a lock. */
+#define VM_POLL_MS 10
 
 static void vm_log_forward(void *user, enum log_level level, const char *module,
                            const char *message)
@@ -77,8 +79,44 @@ static void clear_folder(mvm_vm *vm)
         r = vm->dir.remove || vm->status < 0 ? vmdir_remove(&vm->dir, &err) : 0;
     if (r < 0)
         log_warning(&vm->log, "vm", "%s", mvm_error_message(err));
+    if (vm->dir.lock_fd >= 0)
+        (void) close(steal_fd(&vm->dir.lock_fd)); /* what stays is anybody's to take or remove */
     /* What was still dying when this VM started has died by now. */
     vmdir_sweep(vm->dir.vms_fd, &vm->log);
+}
+
+/* What the state says of a VM that does not run. */
+int vm_take_result(mvm_vm *vm, mvm_error **err)
+{
+    mvm_autovalue(vm_state) state = VM_STATE_NONE;
+    int r = vmdir_check_own(&vm->dir, err);
+
+    if (r == 0)
+        r = vm_state_read(vm->dir.fd, &state, err);
+    if (r < 0)
+        return r;
+    vm->ended = true;
+    vm->status = state.status;
+    vm->failure = state.status < 0 ? MVM_E_CHILD : 0;
+    vm->started = state.status >= 0;
+    vm->message = state.message        ? steal_ptr(&state.message)
+                  : state.ended_s == 0 ? strdup("it was killed")
+                                       : NULL;
+    return 0;
+}
+
+/* The runner of a VM that is somebody else's, or nobody's any more, broke off: once it has ended,
+ * its state says how. */
+static void find_result(mvm_vm *vm)
+{
+    uint64_t deadline = clock_now_ms() + VM_LEAVE_MS;
+
+    while (vmdir_is_running(&vm->dir) && clock_now_ms() < deadline)
+        (void) poll(NULL, 0, VM_POLL_MS);
+    if (vmdir_is_running(&vm->dir))
+        set_message(vm, "its runner broke off, and still runs");
+    else if (vm_take_result(vm, NULL) < 0)
+        set_message(vm, "it has ended, and its folder is gone");
 }
 
 static void vm_end(mvm_vm *vm)
@@ -88,7 +126,10 @@ static void vm_end(mvm_vm *vm)
     (void) close(steal_fd(&vm->control_fd));
     if (child_wait(&vm->runner, VM_LEAVE_MS, &status, NULL) < 0)
         child_deinit(&vm->runner);
-    if (!vm->ended && !vm->message) {
+    if (!vm->ended && (vm->attached || vm->detached)) {
+        vm->failure = MVM_E_CHILD;
+        find_result(vm);
+    } else if (!vm->ended && !vm->message) {
         char text[96];
 
         (void) snprintf(text, sizeof(text), "the runner ended with %s %d",
@@ -113,7 +154,8 @@ static void on_message(mvm_vm *vm, const struct control_message *m)
         break;
     case CONTROL_ENDED:
         vm->ended = true;
-        vm->started = true;
+        /* One that is not there, or may not be executed, has been tried. */
+        vm->started = vm->started || ((m->number == 126 || m->number == 127) && m->text[0]);
         /* Status 125 is ours: the guest could not even try the program. */
         vm->status = m->number == 125 && m->text[0] ? -1 : m->number & 255;
         vm->failure = vm->status < 0 ? MVM_E_GUEST : 0;
@@ -195,7 +237,8 @@ int mvm_vm_wait_started(mvm_vm *vm, int timeout_ms, mvm_error **err)
         return mvm_fail(err, MVM_E_ARG, 0, "mvm_vm_wait_started: NULL");
     r = wait_until(vm, true, timeout_ms, err);
     if (r == 0 && !vm->started)
-        r = mvm_fail(err, vm->failure ? vm->failure : MVM_E_STATE, 0, "%s", mvm_vm_message(vm));
+        r = mvm_fail(err, vm->failure ? vm->failure : MVM_E_STATE, 0, "%s",
+                     vm->message ? vm->message : "it ended before its program was started");
     return r;
 }
 
@@ -232,9 +275,19 @@ int mvm_vm_stop(mvm_vm *vm, int grace_ms, mvm_error **err)
     const struct control_message m = { .type = CONTROL_STOP,
                                        .number = grace_ms < 0 ? INT_MAX : grace_ms };
 
+    mvm_autoerror mvm_error *cause = NULL;
+    int r;
+
     if (!vm)
         return mvm_fail(err, MVM_E_ARG, 0, "mvm_vm_stop: NULL");
-    return vm->control_fd < 0 ? 0 : vm_tell(vm, &m, err);
+    if (vm->control_fd < 0)
+        return 0;
+    r = vm_tell(vm, &m, &cause);
+    /* Nobody is there any more: what was asked for is so. */
+    if (r == 0 || mvm_error_errno(cause) == EPIPE || mvm_error_errno(cause) == ECONNRESET)
+        return 0;
+    error_move(err, steal_ptr(&cause));
+    return r;
 }
 
 void mvm_vm_free(mvm_vm *vm)
@@ -244,6 +297,10 @@ void mvm_vm_free(mvm_vm *vm)
     if (!vm)
         return;
     if (vm->control_fd >= 0 && (vm->attached || vm->detached)) {
+        const struct control_message detach = { .type = CONTROL_DETACH };
+
+        if (vm->detached)
+            (void) control_send(vm->control_fd, &detach, NULL); /* one that is gone needs none */
         (void) close(steal_fd(&vm->control_fd));
     } else if (vm->control_fd >= 0) {
         (void) mvm_vm_stop(vm, 0, NULL); /* a runner that cannot be told is killed below */

@@ -34,6 +34,8 @@ struct mvm_vm {
 /* Starts microvm-runner with @config; vm->dir holds the lock, which goes over to the runner. */
 int vm_launch(mvm_vm *vm, const struct runner_config *config, const mvm_options *options,
               mvm_error **err);
+/* Takes over what the state says of a VM that does not run. MVM_E_NOT_FOUND: it is gone. */
+int vm_take_result(mvm_vm *vm, mvm_error **err);
 /* A handle without a VM; NULL when out of memory. */
 mvm_vm *vm_new(const mvm_options *options);
 

@@ -10,6 +10,9 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+/* Milliseconds for a runner to read its config and to fork. */
+#define LAUNCH_LEAVE_MS 10000
+
 struct runner_files {
     int config_fd, control_fd, log_fd, guest_fd;
 };
@@ -79,6 +82,7 @@ int vm_launch(mvm_vm *vm, const struct runner_config *config, const mvm_options 
     static const int nothing[] = { -1, -1, -1 };
     mvm_autovalue(runner_files) files = { -EBADF, -EBADF, -EBADF, -EBADF };
     mvm_autoclose int ours = -EBADF;
+    struct child_status status;
     int pair[2], r;
 
     r = make_files(vm, config, options, &files, err);
@@ -92,6 +96,10 @@ int vm_launch(mvm_vm *vm, const struct runner_config *config, const mvm_options 
     if (r < 0)
         return mvm_context(err, r, "start the runner");
     vm->control_fd = steal_fd(&ours);
+    /* A detached VM's runner has left this process behind as soon as it can. */
+    if (options->detached)
+        (void) child_wait(&vm->runner, LAUNCH_LEAVE_MS, &status,
+                          NULL); /* else it is killed later */
     /* From here on the lock is the runner's: it ends with its processes, and not with us. */
     (void) close(steal_fd(&vm->dir.lock_fd));
     return 0;

@@ -242,8 +242,7 @@ int vmdir_remove(struct vmdir *d, mvm_error **err)
     return r < 0 ? mvm_context(err, r, "remove '%s'", d->path) : 0;
 }
 
-/* The lock must be held. */
-static int check_own(const struct vmdir *d, mvm_error **err)
+int vmdir_check_own(const struct vmdir *d, mvm_error **err)
 {
     mvm_autovalue(vm_state) state = VM_STATE_NONE;
 
@@ -260,7 +259,7 @@ int vmdir_take_back(struct vmdir *d, int timeout_ms, mvm_error **err)
         int r = lock_folder(d->vms_fd, d->name, d->fd, false, &d->lock_fd, err);
 
         if (r == 1)
-            r = check_own(d, err);
+            r = vmdir_check_own(d, err);
         else if (r == 0)
             r = 1;
         if (r < 0 && d->lock_fd >= 0)

@@ -44,6 +44,8 @@ int vmdir_take(const char *vms_path, const char *name, bool remove, struct vmdir
 /* The folder of a VM that exists, without its lock. MVM_E_NOT_FOUND. @ret->id and ->remove are
  * those of its state; MVM_E_NOT_FOUND, too, while it has none yet. */
 int vmdir_open(const char *vms_path, const char *name, struct vmdir *ret, mvm_error **err);
+/* MVM_E_NOT_FOUND when the folder is gone, or is another VM's by now: the id in its state tells. */
+int vmdir_check_own(const struct vmdir *d, mvm_error **err);
 /* True while anybody holds the lock. */
 bool vmdir_is_running(const struct vmdir *d);
 /* A UNIX socket address below the folder, whatever the length of its path: through /proc/self/fd.

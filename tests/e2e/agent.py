@@ -19,7 +19,7 @@ import tap
 # Programs started one after the other to see whether anything is left of them.
 MANY = int(os.environ.get('MICROVM_TEST_EXECS', '1000'))
 # Tells its terminal's size, each new one as well, until it gets a word.
-RESIZED = 'stty size; trap "stty size" WINCH; while ! read x; do :; done; echo got $x; exit 4'
+RESIZED = 'trap "stty size" WINCH; stty size; while ! read x; do :; done; echo got $x; exit 4'
 
 
 class Agent(e2e.Case):

@@ -54,6 +54,9 @@ class Kill(e2e.Case):
     def test_machine(self):
         self.sweep('qemu-system')
 
+    def test_vsock_device(self):
+        self.sweep('microvm-vsock')
+
     def test_command(self):
         for moment in (0.005, 0.05, 0.3, 1.0, 2.5):
             with self.subTest(moment=moment):

@@ -5,23 +5,31 @@
  * [NUMBER...]" or "error ERRNO":
  *
  *   send PORT BYTES    connects, writes, shuts its half down, reads to the end: microseconds, bytes
- * read recv PORT          connects, reads to the end: microseconds, bytes read drain PORT the same
- * without a look at the data, which in software costs as much again storm PORT N       connects and
- * closes N times: microseconds hold PORT N        opens N more connections: how many are open then
+ *   recv PORT          connects, reads to the end: microseconds, bytes read
+ *   drain PORT         the same without a look at the data, which in software costs as much again
+ *   storm PORT N       connects and closes N times: microseconds
+ *   hold PORT N        opens N more connections: how many are open then
  *   stuff              writes into each of them as much as it takes: bytes in all
  *   drop               closes them
  *   listen PORT        answers connections to PORT: what comes is sent back, then the end
  *   quit               powers off
  *
+ * With "tcp-" before it, each that connects does so over TCP to QEMU's user network, where
+ * there is one (the kernel's word "net").
+ *
  * Data is a pattern that depends on its place, and is checked wherever it is read.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
@@ -62,14 +70,15 @@ static char pattern(unsigned long long at)
     return (char) (at % 251);
 }
 
-static int load_modules(void)
+/* Those that a file beside them names, in its order. */
+static int load_modules(const char *list)
 {
     struct utsname uts;
     char path[512], name[256];
     FILE *order;
 
     (void) uname(&uts);
-    (void) snprintf(path, sizeof(path), "/lib/modules/%s/order", uts.release);
+    (void) snprintf(path, sizeof(path), "/lib/modules/%s/%s", uts.release, list);
     order = fopen(path, "re");
     if (!order)
         return -1;
@@ -87,18 +96,58 @@ static int load_modules(void)
     return 0;
 }
 
-static int dial(unsigned port)
+/* The addresses that QEMU's user network has by default. */
+static int network_up(void)
 {
-    const struct sockaddr_vm to = { .svm_family = AF_VSOCK, .svm_port = port, .svm_cid = CID_HOST };
-    int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct ifreq eth = { .ifr_name = "eth0" };
+    struct sockaddr_in *address = (struct sockaddr_in *) &eth.ifr_addr;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int r = fd < 0 ? -1 : 0;
+
+    address->sin_family = AF_INET;
+    address->sin_addr.s_addr = inet_addr("10.0.2.15");
+    if (r == 0)
+        r = ioctl(fd, SIOCSIFADDR, &eth);
+    address->sin_addr.s_addr = inet_addr("255.255.255.0");
+    if (r == 0)
+        r = ioctl(fd, SIOCSIFNETMASK, &eth);
+    eth.ifr_flags = IFF_UP;
+    if (r == 0)
+        r = ioctl(fd, SIOCSIFFLAGS, &eth);
+    if (fd >= 0)
+        (void) close(fd);
+    return r;
+}
+
+typedef int (*dialler)(unsigned port);
+
+static int dial_address(const void *to, socklen_t len)
+{
+    int fd = socket(((const struct sockaddr *) to)->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int saved;
 
-    if (fd < 0 || connect(fd, (const struct sockaddr *) &to, sizeof(to)) == 0)
+    if (fd < 0 || connect(fd, to, len) == 0)
         return fd;
     saved = errno;
     (void) close(fd);
     errno = saved;
     return -1;
+}
+
+static int dial_vsock(unsigned port)
+{
+    const struct sockaddr_vm to = { .svm_family = AF_VSOCK, .svm_port = port, .svm_cid = CID_HOST };
+
+    return dial_address(&to, sizeof(to));
+}
+
+static int dial_tcp(unsigned port)
+{
+    const struct sockaddr_in to = { .sin_family = AF_INET,
+                                    .sin_port = htons((uint16_t) port),
+                                    .sin_addr.s_addr = inet_addr("10.0.2.2") };
+
+    return dial_address(&to, sizeof(to));
 }
 
 static long long read_all(int fd, int looks)
@@ -151,13 +200,14 @@ enum direction {
     DRAINS
 };
 
-static void transfer(FILE *control, unsigned port, unsigned long long bytes, enum direction what)
+static void transfer(FILE *control, dialler dial, const unsigned long long n[2],
+                     enum direction what)
 {
     long long start = now_us(), got = -1;
-    int fd = dial(port), r = fd < 0 ? -1 : 0;
+    int fd = dial((unsigned) n[0]), r = fd < 0 ? -1 : 0;
 
     if (r == 0 && what == SENDS) {
-        r = write_all(fd, bytes);
+        r = write_all(fd, n[1]);
         if (r == 0)
             r = shutdown(fd, SHUT_WR);
     }
@@ -168,7 +218,7 @@ static void transfer(FILE *control, unsigned port, unsigned long long bytes, enu
         (void) close(fd);
 }
 
-static void storm(FILE *control, unsigned port, unsigned n)
+static void storm(FILE *control, dialler dial, unsigned port, unsigned n)
 {
     long long start = now_us();
     int r = 0;
@@ -181,7 +231,7 @@ static void storm(FILE *control, unsigned port, unsigned n)
     (void) answer(control, r, now_us() - start, 0);
 }
 
-static void hold(FILE *control, unsigned port, unsigned n)
+static void hold(FILE *control, dialler dial, unsigned port, unsigned n)
 {
     int r = 0;
 
@@ -266,24 +316,28 @@ static void obey(FILE *control)
     char line[128];
 
     while (fgets(line, sizeof(line), control)) {
+        bool tcp = strncmp(line, "tcp-", 4) == 0;
+        dialler dial = tcp ? dial_tcp : dial_vsock;
+        const char *verb = line + (tcp ? 4 : 0);
+
         split(line, n);
-        if (strcmp(line, "send") == 0)
-            transfer(control, (unsigned) n[0], n[1], SENDS);
-        else if (strcmp(line, "recv") == 0)
-            transfer(control, (unsigned) n[0], 0, RECEIVES);
-        else if (strcmp(line, "drain") == 0)
-            transfer(control, (unsigned) n[0], 0, DRAINS);
-        else if (strcmp(line, "storm") == 0)
-            storm(control, (unsigned) n[0], (unsigned) n[1]);
-        else if (strcmp(line, "hold") == 0)
-            hold(control, (unsigned) n[0], (unsigned) n[1]);
-        else if (strcmp(line, "stuff") == 0)
+        if (strcmp(verb, "send") == 0)
+            transfer(control, dial, n, SENDS);
+        else if (strcmp(verb, "recv") == 0)
+            transfer(control, dial, n, RECEIVES);
+        else if (strcmp(verb, "drain") == 0)
+            transfer(control, dial, n, DRAINS);
+        else if (strcmp(verb, "storm") == 0)
+            storm(control, dial, (unsigned) n[0], (unsigned) n[1]);
+        else if (strcmp(verb, "hold") == 0)
+            hold(control, dial, (unsigned) n[0], (unsigned) n[1]);
+        else if (strcmp(verb, "stuff") == 0)
             stuff(control);
-        else if (strcmp(line, "drop") == 0)
+        else if (strcmp(verb, "drop") == 0)
             drop(control);
-        else if (strcmp(line, "listen") == 0)
+        else if (strcmp(verb, "listen") == 0)
             listen_on(control, (unsigned) n[0]);
-        else if (strcmp(line, "quit") == 0)
+        else if (strcmp(verb, "quit") == 0)
             return;
         else {
             errno = ENOSYS;
@@ -302,14 +356,16 @@ int main(void)
     (void) mkdir("/dev", 0755);
     (void) mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
     (void) setrlimit(RLIMIT_NOFILE, &files);
-    if (load_modules() < 0)
+    if (load_modules("order") < 0)
         fprintf(stderr, "no modules: %s\n", strerror(errno));
     /* A word of the kernel's command line: the driver resets the device and begins anew. */
     if (getenv("reload") &&
         (syscall(SYS_delete_module, "vmw_vsock_virtio_transport", O_NONBLOCK) < 0 ||
-         load_modules() < 0))
+         load_modules("order") < 0))
         fprintf(stderr, "reload: %s\n", strerror(errno));
-    fd = dial(CONTROL_PORT);
+    if (getenv("net") && (load_modules("order-net") < 0 || network_up() < 0))
+        fprintf(stderr, "network: %s\n", strerror(errno));
+    fd = dial_vsock(CONTROL_PORT);
     control = fd < 0 ? NULL : fdopen(fd, "r+");
     if (control)
         obey(control);

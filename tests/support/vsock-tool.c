@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the end-to-end tests and the benchmarks run inside of a guest: static, for any image.
+ * What the end-to-end tests and the benchmarks run inside of a guest: static, for any image. The
+ * first word says what it does:
  *
- *   connect PORT         joins stdin and stdout to a connection to the host's PORT
- *   listen PORT          the same for the first connection that the guest gets on PORT
- *   echo PORT            serves connections on PORT, each byte back to where it came from
- *   many PORT N          holds N connections to the host's PORT at once; each gets its number
- * echoed rate PORT N          N connections after one another; prints microseconds for each ping
- * PORT N          N bytes to and fro over one connection; prints microseconds for each spawn N
- * PROGRAM      starts PROGRAM N times; prints microseconds for each errno PORT           prints the
- * errno with which connecting to the host's PORT fails, or 0 cid CID PORT         the same for
- * another CID
+ * - connect PORT: joins stdin and stdout to a connection to the host's PORT
+ * - listen PORT: the same for the first connection that the guest gets on PORT
+ * - echo PORT: serves connections on PORT, each byte back to where it came from
+ * - many PORT N: holds N connections to the host's PORT at once; each gets its number echoed
+ * - rate PORT N: N connections after one another; prints microseconds for each
+ * - ping PORT N: N bytes to and fro over one connection; prints the median, in microseconds
+ * - spawn N PROGRAM: starts PROGRAM N times; prints the median, in microseconds
+ * - pattern BYTES: writes 32-bit numbers from 0 on
+ * - errno PORT: prints the errno with which connecting to the host's PORT fails, or 0
+ * - cid CID PORT: the same for another CID
+ *
+ * And on the host, for what guests connect to:
+ *
+ * - echo-unix PATH: as echo, on a UNIX socket
  */
 #include <errno.h>
 #include <poll.h>
@@ -22,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -70,6 +77,20 @@ static int serve(unsigned port)
     if (fd < 0 || bind(fd, (struct sockaddr *) &a, sizeof(a)) < 0 || listen(fd, 1024) < 0)
         die("listen");
     fprintf(stderr, "listening\n");
+    return fd;
+}
+
+static int serve_unix(const char *path)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    errno = ENAMETOOLONG;
+    if (strlen(path) >= sizeof(a.sun_path))
+        die(path);
+    memcpy(a.sun_path, path, strlen(path));
+    if (fd < 0 || bind(fd, (struct sockaddr *) &a, sizeof(a)) < 0 || listen(fd, 1024) < 0)
+        die(path);
     return fd;
 }
 
@@ -132,10 +153,8 @@ static int join(int fd)
     return 0;
 }
 
-static int echo(unsigned port)
+static int echo(int listen_fd)
 {
-    int listen_fd = serve(port);
-
     (void) signal(SIGCHLD, SIG_IGN);
     for (;;) {
         int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
@@ -187,6 +206,31 @@ static double now_us(void)
     return (double) t.tv_sec * 1e6 + (double) t.tv_nsec / 1e3;
 }
 
+static double *times_of(unsigned n)
+{
+    double *us = n > 0 ? calloc(n, sizeof(*us)) : NULL;
+
+    if (!us)
+        die("number");
+    return us;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *) a, y = *(const double *) b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* Takes @us: what else the machine does meets a few, and a mean would be made of those. */
+static int print_median(double *us, unsigned n)
+{
+    qsort(us, n, sizeof(*us), by_value);
+    printf("%.1f\n", us[n / 2]);
+    free(us);
+    return 0;
+}
+
 static int rate(unsigned port, unsigned n)
 {
     double start = now_us();
@@ -199,24 +243,27 @@ static int rate(unsigned port, unsigned n)
 
 static int ping(unsigned port, unsigned n)
 {
+    double *us = times_of(n);
     int fd = dial_host(port);
-    double start = now_us();
     char byte = 'x';
 
     for (unsigned i = 0; i < n; i++) {
+        double start = now_us();
+
         write_all(fd, &byte, 1);
         read_all(fd, &byte, 1);
+        us[i] = now_us() - start;
     }
-    printf("%.1f\n", (now_us() - start) / n);
-    return 0;
+    return print_median(us, n);
 }
 
 static int spawn(unsigned n, char *program)
 {
     char *const argv[] = { program, NULL };
-    double start = now_us();
+    double *us = times_of(n);
 
     for (unsigned i = 0; i < n; i++) {
+        double start = now_us();
         int status;
         pid_t pid = fork();
 
@@ -226,9 +273,9 @@ static int spawn(unsigned n, char *program)
         }
         if (pid < 0 || waitpid(pid, &status, 0) < 0 || status != 0)
             die("spawn");
+        us[i] = now_us() - start;
     }
-    printf("%.1f\n", (now_us() - start) / n);
-    return 0;
+    return print_median(us, n);
 }
 
 static int tell_errno(unsigned cid, unsigned port)
@@ -236,6 +283,20 @@ static int tell_errno(unsigned cid, unsigned port)
     int fd = dial(cid, port);
 
     printf("%d\n", fd < 0 ? errno : 0);
+    return 0;
+}
+
+static int pattern(unsigned bytes)
+{
+    static uint32_t chunk[16384];
+
+    for (uint32_t at = 0; at < bytes; at += sizeof(chunk)) {
+        size_t len = bytes - at < sizeof(chunk) ? bytes - at : sizeof(chunk);
+
+        for (size_t i = 0; i < sizeof(chunk) / sizeof(chunk[0]); i++)
+            chunk[i] = at / 4 + (uint32_t) i;
+        write_all(STDOUT_FILENO, (char *) chunk, len);
+    }
     return 0;
 }
 
@@ -268,7 +329,11 @@ int main(int argc, char **argv)
     if (strcmp(verb, "listen") == 0)
         return join(accept4(serve(a), NULL, NULL, SOCK_CLOEXEC));
     if (strcmp(verb, "echo") == 0)
-        return echo(a);
+        return echo(serve(a));
+    if (strcmp(verb, "echo-unix") == 0)
+        return echo(serve_unix(argv[2]));
+    if (strcmp(verb, "pattern") == 0)
+        return pattern(a);
     if (strcmp(verb, "errno") == 0)
         return tell_errno(VMADDR_CID_HOST, a);
     if (argc < 4)

@@ -10,6 +10,7 @@ import tempfile
 import unittest
 
 import e2e
+import virtionet
 
 GUEST = pathlib.Path(__file__).with_name('vsock-guest.c')
 CONTROL = 9000
@@ -58,9 +59,10 @@ class Listener:
 
 class Guest:
     """@words: what the device serves besides the control port; @sockets become its descriptors 5, 6, ... The guest
-    unloads its driver once before it begins, so that each run has a reset of the device."""
+    unloads its driver once before it begins, so that each run has a reset of the device. @net: a virtio-net device on
+    QEMU's user network besides, where the host is 10.0.2.2."""
 
-    def __init__(self, words=(), sockets=(), folder=None, memory=256, device=None):
+    def __init__(self, words=(), sockets=(), folder=None, memory=256, device=None, net=False):
         if not shutil.which('musl-gcc') or not shutil.which('qemu-system-x86_64'):
             raise unittest.SkipTest('needs musl-gcc and qemu-system-x86_64')
         self.folder = folder or tempfile.mkdtemp(prefix='mvm-vsock-')
@@ -71,7 +73,7 @@ class Guest:
         ours, once = socket.socketpair()
         ours.settimeout(BOOT_SECONDS)
         self.start_device(device_end, [once, *sockets], [f'once:{CONTROL}:4', *words], device)
-        self.start_machine(machine_end, memory)
+        self.start_machine(machine_end, memory, net)
         for end in (machine_end, device_end, once):
             end.close()
         self.control_socket = ours
@@ -90,14 +92,15 @@ class Guest:
         for fd in high:
             os.close(fd)
 
-    def start_machine(self, machine_end, memory):
+    def start_machine(self, machine_end, memory, net):
         kernel = e2e.cached_kernel('stock') / 'vmlinux'
         binary = f'{self.folder}/init'
         subprocess.run(['musl-gcc', '-D_GNU_SOURCE', '-O2', '-static', '-Wall', '-Wextra', '-Werror', '-o', binary,
                         GUEST], check=True)
         initrd = pathlib.Path(self.folder, 'initrd')
+        more = virtionet.initrd_members(kernel.parent) if net else []
         initrd.write_bytes((kernel.parent / 'modules.cpio').read_bytes() +
-                           newc([('init', 0o100755, pathlib.Path(binary).read_bytes())]))
+                           newc([*more, ('init', 0o100755, pathlib.Path(binary).read_bytes())]))
         fd = machine_end.fileno()
         self.machine = subprocess.Popen(
             ['qemu-system-x86_64', '-M', 'microvm,memory-backend=mem,auto-kernel-cmdline=off,x-option-roms=off',
@@ -106,8 +109,9 @@ class Guest:
              '-display', 'none', '-no-reboot', '-serial', f'file:{self.console_path}', '-kernel', kernel,
              '-initrd', initrd,
              '-append', f'console=ttyS0 panic=-1 reboot=t cryptomgr.notests random.trust_cpu=on '
-             f'reload=1 {tsc_words()}',
-             '-chardev', f'socket,id=vs,fd={fd}', '-device', 'vhost-user-vsock-device,chardev=vs'],
+             f'reload=1 {"net=1" if net else ""} {tsc_words()}',
+             '-chardev', f'socket,id=vs,fd={fd}', '-device', 'vhost-user-vsock-device,chardev=vs',
+             *(virtionet.QEMU_WORDS if net else ())],
             pass_fds=[fd], stdin=subprocess.DEVNULL)
 
     def order(self, line):

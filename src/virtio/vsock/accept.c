@@ -16,10 +16,24 @@
 /* Connections a round and listener. */
 #define ACCEPT_BATCH 64
 
+/* The agent listens before it makes its one connection to the host: until that has come, a client
+ * of its would be refused by the guest. */
+static bool agent_is_due(const struct vsock_device *v, uint32_t port)
+{
+    for (size_t i = 0; i < v->ports->n; i++) {
+        const struct vsock_serve *s = &v->ports->items[i];
+
+        if (s->kind == VSOCK_SERVE_ONCE && s->port == port && !v->once_used[i])
+            return true;
+    }
+    return false;
+}
+
 static bool may_accept(const struct vsock_device *v, const struct vsock_serve *s)
 {
     return v->up && !v->accept_failed && v->n_resets < VSOCK_RESETS_PAUSE &&
            conn_has_place(v, s->kind == VSOCK_SERVE_AGENT) &&
+           (s->kind != VSOCK_SERVE_AGENT || !agent_is_due(v, s->port)) &&
            (s->kind != VSOCK_SERVE_HYBRID || v->n_lines < VSOCK_LINES_MAX);
 }
 
