@@ -189,7 +189,7 @@ class Build(unittest.TestCase):
     def test_interrupted_build_leaves_nothing(self):
         for number in (signal.SIGINT, signal.SIGTERM):
             with self.subTest(number):
-                self.make(build='echo begun; sleep 60; touch ' + str(self.base / 'went-on'))
+                self.make(build='echo begun; exec sleep 60')
                 (self.kernels / 'build.log').unlink(missing_ok=True)
                 process = self.start()
                 self.wait_for_log('begun')
@@ -199,7 +199,7 @@ class Build(unittest.TestCase):
                 self.assert_nothing_half_made()
 
     def test_killed_build_is_cleaned_up_by_the_next(self):
-        self.make(build='echo begun; sleep 60')
+        self.make(build='echo begun; exec sleep 60')
         process = self.start()
         self.wait_for_log('begun')
         process.kill()
