@@ -6,7 +6,7 @@ FUZZ_SECONDS ?= 20
 IMAGE ?=
 
 .DELETE_ON_ERROR:
-.PHONY: all deps-build demo check bench fuzz install format clean
+.PHONY: all deps-build demo kernel check check-all bench fuzz install format clean
 
 all: build/build.ninja build-guest/build.ninja
 	ninja -C build
@@ -25,10 +25,22 @@ deps-build:
 demo:
 	@tools/demo $(IMAGE)
 
+# A guest kernel of our own, which boots in less than half the time; SOURCE=DIR takes another source than Debian's.
+kernel:
+	@tools/deps build run kernel
+	@$(MAKE) --no-print-directory all
+	@"$$(find build -type f -name microvm -perm -u+x)" kernel build \
+	  $(if $(SOURCE),--source '$(SOURCE)')
+
 # Every gate and every test; the last line says `N passed, N failed, N skipped`.
 check:
 	@tools/deps
 	@tools/check
+
+# The same, with every boot on the stock kernel too, which `make check` has in part.
+check-all:
+	@tools/deps
+	@tools/check --all
 
 # What it measures depends on the machine: a goal that is missed is told and fails nothing.
 bench:

@@ -53,13 +53,53 @@ static const struct {
     { "/dev/core", "/proc/kcore" },
 };
 
+/* Of what a guest cannot do without; the rest is optional or an image's own. */
+static const char *option_of(const char *type)
+{
+    static const struct {
+        const char *type, *option;
+    } options[] = {
+        { "devtmpfs", "CONFIG_DEVTMPFS" },  { "sysfs", "CONFIG_SYSFS" },
+        { "proc", "CONFIG_PROC_FS" },       { "devpts", "CONFIG_UNIX98_PTYS" },
+        { "tmpfs", "CONFIG_TMPFS" },        { "erofs", "CONFIG_EROFS_FS" },
+        { "overlay", "CONFIG_OVERLAY_FS" }, { "ext4", "CONFIG_EXT4_FS" },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+        if (strcmp(type, options[i].type) == 0)
+            return options[i].option;
+    return NULL;
+}
+
+int mounts_mount(const char *source, const char *target, const char *type, unsigned long flags,
+                 const char *data, const char *what, mvm_error **err)
+{
+    const char *option;
+    int e, r;
+
+    if (mount(source, target, type, flags, data) == 0)
+        return 0;
+    e = errno;
+    option = e == ENODEV ? option_of(type) : NULL; /* mount(2): no such file system */
+    r = mvm_fail(err, MVM_E_SYS, e, "mount %s (%s%s%s)", what, type,
+                 option ? ", which the kernel lacks: " : "", option ? option : "");
+    errno = e;
+    return r;
+}
+
 static int mount_make(const struct mount_entry *m, mvm_error **err)
 {
+    mvm_autoerror mvm_error *why = NULL;
+    int r;
+
     /* sysfs makes its own mount points, and refuses others with EPERM. */
     if (mkdir(m->target, 0755) < 0 && errno != EEXIST && errno != EPERM)
         return mvm_fail(err, MVM_E_SYS, errno, "make the directory %s", m->target);
-    if (mount(m->type, m->target, m->type, m->flags, m->data) < 0 && errno != EBUSY)
-        return mvm_fail(err, MVM_E_SYS, errno, "mount %s (%s)", m->target, m->type);
+    r = mounts_mount(m->type, m->target, m->type, m->flags, m->data, m->target, &why);
+    if (r < 0 && errno != EBUSY) {
+        error_move(err, steal_ptr(&why));
+        return r;
+    }
     kmsg_debug("%s", m->target);
     return 0;
 }

@@ -16,6 +16,7 @@
 
 #include "guest/init/guest-files.h"
 #include "kmsg.h"
+#include "mounts.h"
 #include "uevent.h"
 
 #include "agent/boot-config.h"
@@ -66,19 +67,19 @@ static int mount_layers(const char *device, const char *fstype, mvm_error **err)
         if (r < 0)
             return r;
     }
-    if (mount(device, LOWER_DIR, fstype, MS_RDONLY, NULL) < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "mount root %s (%s)", device, fstype);
-    if (mount("upper", UPPER_DIR, "tmpfs", 0, "mode=0755") < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "mount the upper layer (tmpfs)");
+    r = mounts_mount(device, LOWER_DIR, fstype, MS_RDONLY, NULL, device, err);
+    if (r == 0)
+        r = mounts_mount("upper", UPPER_DIR, "tmpfs", 0, "mode=0755", "the upper layer", err);
+    if (r < 0)
+        return r;
     r = make_dir(UPPER_DIR "/data", err);
     if (r < 0)
         return r;
     r = make_dir(UPPER_DIR "/work", err);
     if (r < 0)
         return r;
-    if (mount("overlay", ROOT_DIR, "overlay", 0, OVERLAY_OPTIONS) < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "mount the overlay (" OVERLAY_OPTIONS ")");
-    return 0;
+    return mounts_mount("overlay", ROOT_DIR, "overlay", 0, OVERLAY_OPTIONS,
+                        "the root, " OVERLAY_OPTIONS, err);
 }
 
 /* Removes what lies on the file system @dev; what else is mounted there stays. Failures leave
@@ -136,6 +137,8 @@ int root_switch(const char *device, const char *fstype, mvm_error **err)
     if (!name)
         return mvm_fail_nomem(err);
     r = uevent_wait_for(device_is_there, name, device, err);
+    if (r == MVM_E_TIMEOUT)
+        return mvm_context(err, r, "the root disk (CONFIG_VIRTIO_BLK, CONFIG_VIRTIO_MMIO)");
     if (r == 0)
         r = mount_layers(device, fstype, err);
     if (r < 0)

@@ -39,7 +39,7 @@ static int vsock_is_there(void *user, mvm_error **err)
 
 int vsock_wait(mvm_error **err)
 {
-    return uevent_wait_for(vsock_is_there, NULL, "the vsock device", err);
+    return uevent_wait_for(vsock_is_there, NULL, "the vsock device (CONFIG_VIRTIO_VSOCKETS)", err);
 }
 
 static int vsock_socket(int *ret_fd, mvm_error **err)

@@ -7,9 +7,14 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 
 /* Bytes of stderr that are kept for the message: its last lines. */
 #define RUN_STDERR_MAX 4096
+/* Between two questions to a watch: soon enough for who presses Ctrl-C. */
+#define RUN_WATCH_MS 200
+/* For a program that was told to end, to end its own children. */
+#define RUN_END_MS 5000
 
 struct run_output {
     int fd; /* -EBADF once at its end */
@@ -68,18 +73,61 @@ static int run_time_left(uint64_t deadline_ms)
     return now >= deadline_ms ? 0 : (int) (deadline_ms - now);
 }
 
+struct run_limit {
+    const struct child_spec *spec;
+    struct child *child;
+    uint64_t deadline_ms;
+};
+
+/* Milliseconds until there is something else to do than to wait. */
+static int run_slice(const struct run_limit *l)
+{
+    int left = run_time_left(l->deadline_ms);
+
+    return l->spec->watch && (left < 0 || left > RUN_WATCH_MS) ? RUN_WATCH_MS : left;
+}
+
+/* 0 to go on waiting. */
+static int run_check(const struct run_limit *l, mvm_error **err)
+{
+    struct child_status status;
+
+    if (run_time_left(l->deadline_ms) == 0)
+        return mvm_fail(err, MVM_E_TIMEOUT, 0, "no end in time");
+    if (!l->spec->watch || l->spec->watch(l->spec->watch_user) == 0)
+        return 0;
+    (void) child_kill(l->child, SIGTERM, NULL); /* an ended one may refuse it */
+    (void) child_wait(l->child, RUN_END_MS, &status, NULL);
+    return mvm_fail(err, MVM_E_CANCELLED, 0, "cancelled");
+}
+
+static int run_wait(const struct run_limit *l, struct child_status *ret, mvm_error **err)
+{
+    for (;;) {
+        mvm_autoerror mvm_error *why = NULL;
+        int r = child_wait(l->child, run_slice(l), ret, &why);
+
+        if (r != MVM_E_TIMEOUT) {
+            error_move(err, steal_ptr(&why));
+            return r;
+        }
+        r = run_check(l, err);
+        if (r < 0)
+            return r;
+    }
+}
+
 /* Reads both to their end. */
-static int run_collect(struct run_output *outputs, uint64_t deadline_ms, mvm_error **err)
+static int run_collect(struct run_output *outputs, const struct run_limit *l, mvm_error **err)
 {
     while (outputs[0].fd >= 0 || outputs[1].fd >= 0) {
         struct pollfd p[2] = { { .fd = outputs[0].fd, .events = POLLIN },
                                { .fd = outputs[1].fd, .events = POLLIN } };
-        int n = poll(p, 2, run_time_left(deadline_ms)), r = 0;
+        int n = poll(p, 2, run_slice(l)), r;
 
         if (n < 0 && errno != EINTR)
             return mvm_fail(err, MVM_E_SYS, errno, "wait for a program's output");
-        if (n == 0)
-            return mvm_fail(err, MVM_E_TIMEOUT, 0, "no end in time");
+        r = run_check(l, err);
         for (int i = 0; i < 2 && n > 0 && r == 0; i++)
             if (outputs[i].fd >= 0 && p[i].revents)
                 r = run_read(&outputs[i], err);
@@ -148,7 +196,8 @@ static int run_start(const struct child_spec *spec, struct run_pipes *pipes, str
             return mvm_fail(err, MVM_E_SYS, errno, "make a pipe");
         pipes->read_fds[i] = pair[0];
         pipes->write_fds[i] = pair[1];
-        fds[i] = (struct child_fd){ .from = pair[1], .to = i + 1 };
+        fds[i] = (struct child_fd){ .from = spec->output_fd > 0 ? spec->output_fd : pair[1],
+                                    .to = i + 1 };
     }
     if (spec->n_fds == 1)
         fds[2] = spec->fds[0];
@@ -167,6 +216,7 @@ int child_run(const struct child_spec *spec, int timeout_ms, size_t max, char **
     mvm_autovalue(strbuf) errors = STRBUF_INIT(RUN_STDERR_MAX);
     mvm_autovalue(run_pipes) pipes = { { -EBADF, -EBADF }, { -EBADF, -EBADF } };
     uint64_t deadline = timeout_ms < 0 ? UINT64_MAX : clock_now_ms() + (uint64_t) timeout_ms;
+    const struct run_limit limit = { .spec = spec, .child = &c, .deadline_ms = deadline };
     struct run_output outputs[2];
     struct child_status status;
     int r;
@@ -176,9 +226,9 @@ int child_run(const struct child_spec *spec, int timeout_ms, size_t max, char **
         return r;
     outputs[0] = (struct run_output){ .fd = pipes.read_fds[0], .text = ret_stdout ? &out : NULL };
     outputs[1] = (struct run_output){ .fd = pipes.read_fds[1], .text = &errors, .keep_tail = true };
-    r = run_collect(outputs, deadline, err);
+    r = run_collect(outputs, &limit, err);
     if (r == 0)
-        r = child_wait(&c, run_time_left(deadline), &status, err);
+        r = run_wait(&limit, &status, err);
     if (r == 0)
         r = run_status(spec->argv[0], status, &errors, err);
     if (r < 0)

@@ -325,3 +325,26 @@ int path_make_temp_dir(int dir_fd, const char *prefix, char **ret_name, int *ret
     }
     return mvm_fail(err, MVM_E_EXISTS, 0, "no free name that starts with '%s'", prefix);
 }
+
+bool path_is_program(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
+char *path_find_program(const char *name)
+{
+    const char *path = getenv("PATH");
+
+    for (const char *at = path; at && *at;) {
+        size_t n = strcspn(at, ":");
+        mvm_autofree char *folder = strndup(at, n);
+        mvm_autofree char *file = folder ? path_join(folder, name) : NULL;
+
+        if (file && n > 0 && path_is_program(file))
+            return steal_ptr(&file);
+        at += n + (at[n] == ':');
+    }
+    return NULL;
+}

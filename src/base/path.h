@@ -34,6 +34,10 @@ char *path_join(const char *dir, const char *name);
 int path_of_fd(int fd, char **ret_path, mvm_error **err);
 /* One component: not empty, ".", "..", no slash, at most 255 bytes. */
 bool path_is_component(const char *name);
+/* A regular file that we may execute. */
+bool path_is_program(const char *path);
+/* The first program @name in the folders of PATH; owned by the caller; NULL for none. */
+char *path_find_program(const char *name);
 /* Makes a fresh directory "<prefix>XXXXXXXX" below @dir_fd, mode 0700, and opens it. *ret_name is
  * owned. */
 int path_make_temp_dir(int dir_fd, const char *prefix, char **ret_name, int *ret_fd,

@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -501,6 +502,48 @@ static void child_reaped_by_others_leaks_nothing(void **state)
     assert_int_equal(fcntl(pidfd, F_GETFD), -1);
 }
 
+static int stop_after_three(void *user)
+{
+    unsigned *asked = user;
+
+    return ++*asked >= 3;
+}
+
+static void a_watch_can_cancel_a_run(void **state)
+{
+    /* With output that is kept, and without. */
+    static const char *const scripts[] = { "exec sleep 60", "exec >&- 2>&-; exec sleep 60" };
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_SIZE(scripts); i++) {
+        char *const argv[] = { (char *) "sh", (char *) "-c", (char *) scripts[i], NULL };
+        unsigned asked = 0;
+        const struct child_spec spec = { .argv = argv,
+                                         .watch = stop_after_three,
+                                         .watch_user = &asked };
+        mvm_autofree char *out = NULL;
+
+        assert_int_equal(child_run(&spec, PATIENCE_MS, 100, &out, NULL), MVM_E_CANCELLED);
+        assert_int_equal(asked, 3);
+        assert_null(out);
+    }
+}
+
+static void outputs_may_go_to_a_file(void **state)
+{
+    char *const argv[] = { (char *) "sh", (char *) "-c", (char *) "echo out; echo err >&2; exit 3",
+                           NULL };
+    mvm_autoclose int fd = memfd_create("output", MFD_CLOEXEC);
+    struct child_spec spec = { .argv = argv, .output_fd = fd };
+    char text[32] = "";
+
+    (void) state;
+    assert_true(fd > 0);
+    assert_int_equal(child_run(&spec, PATIENCE_MS, 0, NULL, NULL), MVM_E_CHILD);
+    assert_int_equal(pread(fd, text, sizeof(text) - 1, 0), 8);
+    assert_string_equal(text, "out\nerr\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -509,6 +552,8 @@ int main(void)
         cmocka_unit_test(run_keeps_the_tail_of_a_long_stderr),
         cmocka_unit_test(run_takes_the_maximum_and_refuses_one_above),
         cmocka_unit_test(run_ends_at_the_time_limit),
+        cmocka_unit_test(a_watch_can_cancel_a_run),
+        cmocka_unit_test(outputs_may_go_to_a_file),
         cmocka_unit_test(run_passes_descriptor_0_and_refuses_others),
         cmocka_unit_test(unlisted_descriptors_are_null_or_closed),
         cmocka_unit_test(descriptors_may_swap_their_numbers),

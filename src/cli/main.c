@@ -22,7 +22,7 @@ static const struct {
     { "rm", cli_rm, "remove a VM that has ended" },
     { "pull", cli_pull, "get an image" },
     { "images", cli_images, "list the images that are here" },
-    { "kernel", cli_kernel, "get and list guest kernels" },
+    { "kernel", cli_kernel, "get, build and list guest kernels" },
     { "doctor", cli_doctor, "check this host, and say what would mend it" },
 };
 

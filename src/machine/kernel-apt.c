@@ -6,6 +6,8 @@
 #include "base/path.h"
 #include "base/scan.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/stat.h>
@@ -14,6 +16,8 @@
 #define APT_UPDATE_MS (10 * 60 * 1000)
 #define APT_DOWNLOAD_MS (20 * 60 * 1000)
 #define APT_SHOW_MS (60 * 1000)
+/* Unpacking 140 MB takes some seconds. */
+#define APT_UNPACK_MS (10 * 60 * 1000)
 /* One stanza is about 1 KiB. */
 #define APT_SHOW_MAX 65536
 #define APT_NAME_CHARS "abcdefghijklmnopqrstuvwxyz0123456789+.-"
@@ -91,7 +95,12 @@ static int apt_run(const struct apt *a, const struct apt_run *run, char **ret_st
     mvm_autovalue(strv) envp = { .n = 0 };
     const struct child_fd held = { .from = a->held_fd, .to = STDIN_FILENO };
     struct child_spec spec = {
-        .fds = &held, .n_fds = 1, .cwd_fd = run->cwd_fd, .death_signal = SIGKILL
+        .fds = &held,
+        .n_fds = 1,
+        .cwd_fd = run->cwd_fd,
+        .death_signal = SIGKILL,
+        .watch = a->watch,
+        .watch_user = a->watch_user,
     };
     int r = apt_arguments(run->program, a->dir, &argv);
 
@@ -202,14 +211,13 @@ static int read_lists(const struct apt *a, mvm_error **err)
     return r < 0 ? mvm_context(err, r, "apt's private state") : apt_run(a, &update, NULL, err);
 }
 
-int apt_find_package(const struct apt *a, const char *meta, const char *prefix,
-                     struct apt_package *ret, mvm_error **err)
+/* What the lists say of the newest @name. */
+static int show_package(const struct apt *a, const char *name, char **ret, mvm_error **err)
 {
     const struct apt_run show = { .program = "apt-cache",
-                                  .verb = { "show", "--no-all-versions", meta },
+                                  .verb = { "show", "--no-all-versions", name },
                                   .timeout_ms = APT_SHOW_MS };
     mvm_autoerror mvm_error *lists_err = NULL;
-    mvm_autofree char *text = NULL;
     int r = read_lists(a, &lists_err);
 
     /* Whatever else is wrong with the lists matters only when the package is in none of them. */
@@ -219,16 +227,53 @@ int apt_find_package(const struct apt *a, const char *meta, const char *prefix,
     }
     if (r < 0)
         log_debug(a->log, "kernel", "%s", mvm_error_message(lists_err));
-    if (apt_run(a, &show, &text, NULL) < 0)
+    if (apt_run(a, &show, ret, NULL) < 0)
         return mvm_fail(err, MVM_E_NOT_FOUND, 0,
-                        "no signed package source of this host offers %s%s%s", meta,
+                        "no signed package source of this host offers %s%s%s", name,
                         lists_err ? ": " : " (are Debian's own among apt's sources?)",
                         mvm_error_message(lists_err));
+    return 0;
+}
+
+int apt_find_package(const struct apt *a, const char *meta, const char *prefix,
+                     struct apt_package *ret, mvm_error **err)
+{
+    mvm_autofree char *text = NULL;
+    int r = show_package(a, meta, &text, err);
+
+    if (r < 0)
+        return r;
     r = apt_parse_show(text, prefix, ret, err);
     return r < 0 ? mvm_context(err, r, "%s", meta) : 0;
 }
 
-int apt_download(const struct apt *a, const struct apt_package *p, int to_fd, mvm_error **err)
+int apt_parse_version(const char *text, const char *name, struct apt_package *ret, mvm_error **err)
+{
+    mvm_autovalue(apt_package) p = { .name = strdup(name) };
+    const char *version;
+    size_t len;
+
+    if (!find_field(text, "Version", &version, &len) || len == 0 ||
+        strspn(version, APT_VERSION_CHARS) != len)
+        return mvm_fail(err, MVM_E_FORMAT, 0, "%s: the package has no version", name);
+    p.version = strndup(version, len);
+    if (!p.name || !p.version)
+        return mvm_fail_nomem(err);
+    *ret = p;
+    p = (struct apt_package){ .name = NULL };
+    return 0;
+}
+
+int apt_find_named(const struct apt *a, const char *name, struct apt_package *ret, mvm_error **err)
+{
+    mvm_autofree char *text = NULL;
+    int r = show_package(a, name, &text, err);
+
+    return r < 0 ? r : apt_parse_version(text, name, ret, err);
+}
+
+static int apt_download(const struct apt *a, const struct apt_package *p, int to_fd,
+                        mvm_error **err)
 {
     mvm_autofree char *which = NULL;
     struct apt_run run = {
@@ -241,4 +286,73 @@ int apt_download(const struct apt *a, const struct apt_package *p, int to_fd, mv
     run.verb[1] = which;
     r = apt_run(a, &run, NULL, err);
     return r < 0 ? mvm_context(err, r, "download %s", p->name) : 0;
+}
+
+/* The name of the one file *.deb; owned by the caller. */
+static int find_deb(int dir_fd, char **ret, mvm_error **err)
+{
+    int fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *e;
+    char *name = NULL;
+
+    if (!d) {
+        int r = mvm_fail(err, MVM_E_SYS, errno, "list a folder");
+
+        if (fd >= 0)
+            (void) close(fd);
+        return r;
+    }
+    while (!name && (e = readdir(d))) {
+        size_t len = strlen(e->d_name);
+
+        if (len > 4 && strcmp(e->d_name + len - 4, ".deb") == 0)
+            name = strdup(e->d_name);
+    }
+    (void) closedir(d);
+    if (!name)
+        return mvm_fail(err, MVM_E_CHILD, 0, "apt-get download left no package");
+    *ret = name;
+    return 0;
+}
+
+static int unpack_deb(const struct apt *a, int deb_fd, mvm_error **err)
+{
+    mvm_autofree char *name = NULL;
+    mvm_autofree char *tree = path_join(a->dir, "tree");
+    int r = tree ? find_deb(deb_fd, &name, err) : mvm_fail_nomem(err);
+
+    if (r < 0)
+        return r;
+    char *const argv[] = { (char *) "dpkg-deb", (char *) "--extract", name, tree, NULL };
+    const struct child_fd held = { .from = a->held_fd, .to = STDIN_FILENO };
+    const struct child_spec spec = { .argv = argv,
+                                     .fds = &held,
+                                     .n_fds = 1,
+                                     .cwd_fd = deb_fd,
+                                     .death_signal = SIGKILL,
+                                     .watch = a->watch,
+                                     .watch_user = a->watch_user };
+
+    return child_run(&spec, APT_UNPACK_MS, 0, NULL, err);
+}
+
+int apt_get_tree(const struct apt *a, const struct apt_package *p, int *ret_tree_fd,
+                 mvm_error **err)
+{
+    mvm_autoclose int deb_fd = -EBADF;
+    mvm_autoclose int tree_fd = -EBADF;
+    int r = path_make_dir_at(a->dir_fd, "deb", 0755, &deb_fd, err);
+
+    if (r == 0)
+        r = path_make_dir_at(a->dir_fd, "tree", 0700, &tree_fd, err);
+    if (r == 0)
+        r = apt_download(a, p, deb_fd, err);
+    if (r == 0)
+        r = unpack_deb(a, deb_fd, err);
+    if (r == 0)
+        r = path_remove_tree(a->dir_fd, "deb", err);
+    if (r == 0)
+        *ret_tree_fd = steal_fd(&tree_fd);
+    return r;
 }

@@ -24,22 +24,30 @@ void apt_package_deinit(struct apt_package *p);
 MVM_DEFINE_AUTOVALUE(apt_package, apt_package_deinit)
 
 struct apt {
-    const char *dir;       /* borrowed: the folder for its state, empty at first */
-    int dir_fd;            /* borrowed: the same */
-    int held_fd;           /* borrowed: an empty file: standard input of its programs, so that
-                            * a lock on it ends with the last of them */
-    const struct log *log; /* borrowed */
+    const char *dir;          /* borrowed: the folder for its state, empty at first */
+    int dir_fd;               /* borrowed: the same */
+    int held_fd;              /* borrowed: an empty file: standard input of its programs, so that
+                               * a lock on it ends with the last of them */
+    const struct log *log;    /* borrowed */
+    int (*watch)(void *user); /* as in struct child_spec; NULL: none */
+    void *watch_user;
 };
 /* Reads the sources' lists, then finds the newest real package behind the metapackage @meta: its
  * first dependency that starts with @prefix. MVM_E_NOT_FOUND when no usable source has it, with
  * apt's reason if there was one. */
 int apt_find_package(const struct apt *a, const char *meta, const char *prefix,
                      struct apt_package *ret, mvm_error **err);
-/* Downloads it into @to_fd, verified, after apt_find_package(). */
-int apt_download(const struct apt *a, const struct apt_package *p, int to_fd, mvm_error **err);
+/* The newest of the package @name itself. */
+int apt_find_named(const struct apt *a, const char *name, struct apt_package *ret, mvm_error **err);
+/* Downloads it, verified, after apt_find_package(), and unpacks it: *ret_tree_fd is the folder
+ * "tree" in the state's, the package's root, to be closed by the caller. */
+int apt_get_tree(const struct apt *a, const struct apt_package *p, int *ret_tree_fd,
+                 mvm_error **err);
 
 /* Reads the fields of `apt-cache show META`; for unit tests. MVM_E_FORMAT when no dependency fits
  * or a name has letters that Debian policy (5.6.7, 5.6.12) does not allow. */
 int apt_parse_show(const char *text, const char *prefix, struct apt_package *ret, mvm_error **err);
+/* The same for a package that is meant itself. */
+int apt_parse_version(const char *text, const char *name, struct apt_package *ret, mvm_error **err);
 
 #endif

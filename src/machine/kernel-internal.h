@@ -10,6 +10,8 @@
 /* Most bytes of kernel.json. */
 #define KERNEL_INFO_MAX 65536
 #define KERNEL_INFO_FORMAT "format"
+/* There, with the digest of what decided its options: our own build. */
+#define KERNEL_INFO_BUILT "built"
 /* What a packed kernel has, as a number in kernel.json that grows with the list of its modules; one
  * without the number is of format 1. The guest would miss a module only when it comes to use it, so
  * a kernel of an earlier format counts as absent, and is fetched again. A later one has all that we
@@ -20,7 +22,8 @@
 /* The kernel in the folder @path; NULL when there is none that is whole, by the sizes of its files.
  * A whole one of an earlier format is NULL too, and sets *@outdated unless that is NULL. */
 struct kernel *kernel_load(const char *path, bool *outdated);
-/* The newest in @cache_dir/kernels; MVM_E_NOT_FOUND when there is none that kernel_load() takes. */
+/* Debian's newest in @cache_dir/kernels; MVM_E_NOT_FOUND when there is none that kernel_load()
+ * takes. */
 int kernel_find_fetched(const char *cache_dir, struct kernel **ret, mvm_error **err);
 
 #endif

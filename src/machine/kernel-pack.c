@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "machine/kernel-pack.h"
 
-#include "base/digest.h"
-#include "base/file.h"
 #include "base/io.h"
-#include "base/json.h"
 #include "base/path.h"
 #include "base/scan.h"
 #include "machine/bzimage.h"
 #include "machine/decompress.h"
 #include "machine/initramfs.h"
 #include "machine/kernel-image.h"
-#include "machine/kernel-internal.h"
+#include "machine/kernel-info.h"
 #include "machine/modules.h"
 
 #include <dirent.h>
@@ -100,28 +97,6 @@ static int find_release(int tree_fd, char **ret, mvm_error **err)
     return r;
 }
 
-/* Writes the file and notes its size and digest. */
-static int write_output(struct pack *p, const char *name, const char *key, const void *data,
-                        size_t len, mvm_error **err)
-{
-    mvm_autofree char *size_key = NULL;
-    mvm_autofree char *digest_key = NULL;
-    struct digest_text text;
-    struct digest digest;
-    int r = digest_of(DIGEST_SHA256, data, len, &digest, err);
-
-    if (r == 0)
-        r = file_write(p->out_fd, name, data, len, 0644, err);
-    if (r < 0)
-        return r;
-    text = digest_format(&digest);
-    if (asprintf(&size_key, "%s_size", key) < 0 || asprintf(&digest_key, "%s_digest", key) < 0 ||
-        json_object_set_new(p->info, size_key, json_integer((json_int_t) len)) < 0 ||
-        json_object_set_new(p->info, digest_key, json_string(text.text)) < 0)
-        return mvm_fail_nomem(err);
-    return 0;
-}
-
 static int pack_vmlinux(struct pack *p, mvm_error **err)
 {
     mvm_autofree char *name = NULL;
@@ -137,7 +112,7 @@ static int pack_vmlinux(struct pack *p, mvm_error **err)
     if (r == 0)
         r = bzimage_extract((const uint8_t *) image, image_len, &vmlinux, &len, err);
     if (r == 0)
-        r = write_output(p, "vmlinux", "vmlinux", vmlinux, len, err);
+        r = kernel_info_add_file(p->info, p->out_fd, "vmlinux", "vmlinux", vmlinux, len, err);
     if (r == 0)
         r = path_open_beneath(p->out_fd, "vmlinux", O_RDONLY, 0, &fd, err);
     return r < 0 ? r : kernel_image_check(fd, "vmlinux", err);
@@ -328,27 +303,22 @@ static int pack_modules(struct pack *p, mvm_error **err)
     if (r == 0)
         r = cpio_append(&out, members.files, members.n, err);
     if (r == 0)
-        r = write_output(p, "modules.cpio", "modules", out.data, out.len, err);
+        r = kernel_info_add_file(p->info, p->out_fd, "modules.cpio", "modules", out.data, out.len,
+                                 err);
     return r;
 }
 
-/* Written last: a folder without it is no kernel. */
-static int write_info(struct pack *p, const char *package, const char *version, mvm_error **err)
+static int make_info(struct pack *p, const char *package, const char *version, mvm_error **err)
 {
     mvm_autofree char *source = NULL;
-    mvm_autofree char *text = NULL;
+    int r;
 
-    if (asprintf(&source, "debian %s %s", package, version) < 0 ||
-        json_object_set_new(p->info, KERNEL_INFO_FORMAT, json_integer(KERNEL_FORMAT)) < 0 ||
-        json_object_set_new(p->info, "release", json_string(p->release)) < 0 ||
-        json_object_set_new(p->info, "source", json_string(source)) < 0 ||
-        json_object_set_new(p->info, "package", json_string(package)) < 0 ||
-        json_object_set_new(p->info, "version", json_string(version)) < 0)
+    if (asprintf(&source, "debian %s %s", package, version) < 0)
         return mvm_fail_nomem(err);
-    text = json_dumps(p->info, JSON_INDENT(2));
-    if (!text)
-        return mvm_fail_nomem(err);
-    return file_write(p->out_fd, KERNEL_INFO, text, strlen(text), 0644, err);
+    r = kernel_info_new(&p->info, p->release, source, err);
+    if (r == 0)
+        r = kernel_info_set(p->info, "package", package, err);
+    return r < 0 ? r : kernel_info_set(p->info, "version", version, err);
 }
 
 int kernel_pack(int tree_fd, int out_fd, const char *package, const char *version,
@@ -357,16 +327,15 @@ int kernel_pack(int tree_fd, int out_fd, const char *package, const char *versio
     mvm_autovalue(pack) p = { .tree_fd = tree_fd, .out_fd = out_fd, .modules_fd = -EBADF };
     int r;
 
-    p.info = json_object();
-    if (!p.info)
-        return mvm_fail_nomem(err);
     r = find_release(tree_fd, &p.release, err);
+    if (r == 0)
+        r = make_info(&p, package, version, err);
     if (r == 0)
         r = pack_vmlinux(&p, err);
     if (r == 0)
         r = pack_modules(&p, err);
     if (r == 0)
-        r = write_info(&p, package, version, err);
+        r = kernel_info_write(p.info, out_fd, err);
     if (r < 0)
         return mvm_context(err, r, "%s", package);
     *ret_release = steal_ptr(&p.release);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "machine/kernel.h"
 
-#include "base/file.h"
-#include "base/json.h"
 #include "base/path.h"
 #include "machine/kernel-image.h"
+#include "machine/kernel-info.h"
 #include "machine/kernel-internal.h"
+#include "machine/kernel-needs.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -71,18 +71,6 @@ static struct kernel *kernel_new(char *vmlinux, char *modules, char *release, ch
     return vmlinux && release && source ? steal_ptr(&k) : NULL;
 }
 
-/* The size that kernel.json noted when the file was made: a cheap check of wholeness; the folder
- * appeared by rename. */
-static bool file_is_whole(int dir_fd, const char *name, const json_t *info, const char *key)
-{
-    uint64_t size = 0;
-    struct stat st;
-
-    return json_get_u64(info, key, INT64_MAX, &size, NULL) == 0 && size > 0 &&
-           fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-           (uint64_t) st.st_size == size;
-}
-
 static bool is_outdated(const json_t *info)
 {
     uint64_t format = 1;
@@ -94,36 +82,40 @@ static bool is_outdated(const json_t *info)
 struct kernel *kernel_load(const char *path, bool *outdated)
 {
     mvm_autoclose int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    mvm_autofree char *text = NULL;
     mvm_autojson json_t *info = NULL;
     const char *release = NULL, *source = NULL;
-    size_t len = 0;
+    bool has_modules;
+    struct kernel *k;
+    struct stat st;
 
-    if (fd < 0 || file_read(fd, KERNEL_INFO, KERNEL_INFO_MAX, &text, &len, NULL) < 0 ||
-        json_parse(text, len, KERNEL_INFO, &info, NULL) < 0 ||
+    if (fd < 0 || kernel_info_read(fd, &info, NULL) < 0 ||
         json_need_str(info, "release", &release, NULL) < 0 ||
-        json_need_str(info, "source", &source, NULL) < 0)
+        json_need_str(info, "source", &source, NULL) < 0 || fstatat(fd, KERNEL_INFO, &st, 0) < 0)
         return NULL;
-    if (!file_is_whole(fd, "vmlinux", info, "vmlinux_size") ||
-        (json_object_get(info, "modules_size") &&
-         !file_is_whole(fd, "modules.cpio", info, "modules_size")))
+    has_modules = json_object_get(info, "modules_size");
+    if (!kernel_info_has_file(info, fd, "vmlinux", "vmlinux") ||
+        (has_modules && !kernel_info_has_file(info, fd, "modules.cpio", "modules")))
         return NULL;
     if (is_outdated(info)) {
         if (outdated)
             *outdated = true;
         return NULL;
     }
-    return kernel_new(path_join(path, "vmlinux"),
-                      json_object_get(info, "modules_size") ? path_join(path, "modules.cpio")
-                                                            : NULL,
-                      strdup(release), strdup(source));
+    k = kernel_new(path_join(path, "vmlinux"), has_modules ? path_join(path, "modules.cpio") : NULL,
+                   strdup(release), strdup(source));
+    if (k) {
+        k->built = json_object_get(info, KERNEL_INFO_BUILT);
+        k->made = st.st_mtim.tv_sec;
+    }
+    return k;
 }
 
 static int newest_first(const void *a, const void *b)
 {
     const struct kernel *const *x = a, *const *y = b;
+    int order = strverscmp((*y)->release, (*x)->release);
 
-    return strverscmp((*y)->release, (*x)->release);
+    return order ? order : ((*y)->made > (*x)->made) - ((*y)->made < (*x)->made);
 }
 
 /* Those of <dir>/kernels, the newest first, after what @set has already. */
@@ -153,34 +145,113 @@ static int set_add_folder(struct kernel_set *set, const char *dir, mvm_error **e
     return r;
 }
 
-/* A file that the user names. Modules of a fetched kernel go along: init takes those of the release
- * that runs, which is this one's where the file is a copy of Debian's. */
-static int kernel_from_file(const char *file, const struct kernel_set *known, struct kernel **ret,
+/* Our own builds to the front; their order, and that of the rest, stays. */
+static int set_prefer_built(struct kernel_set *set, mvm_error **err)
+{
+    mvm_autofree struct kernel **sorted = mem_array(set->n, sizeof(struct kernel *));
+    size_t n = 0;
+
+    if (!sorted)
+        return mvm_fail_nomem(err);
+    for (int built = 1; built >= 0; built--)
+        for (size_t i = 0; i < set->n; i++)
+            if (set->items[i]->built == (bool) built)
+                sorted[n++] = set->items[i];
+    if (n > 0)
+        memcpy(set->items, sorted, n * sizeof(struct kernel *));
+    return 0;
+}
+
+static struct kernel *set_take(struct kernel_set *set, size_t i)
+{
+    struct kernel *k = set->items[i];
+
+    memmove(set->items + i, set->items + i + 1, (--set->n - i) * sizeof(struct kernel *));
+    return k;
+}
+
+static bool kernel_has_name(const struct kernel *k, const char *name)
+{
+    if (strcmp(name, KERNEL_NAME_OWN) == 0)
+        return k->built;
+    if (strcmp(name, KERNEL_NAME_STOCK) == 0)
+        return !k->built;
+    return strcmp(name, k->release) == 0;
+}
+
+/* The kernel whose vmlinux the open file is: it is one of ours by another name. */
+static bool set_find_file(const struct kernel_set *set, int fd, size_t *ret)
+{
+    struct stat wanted, st;
+
+    if (fstat(fd, &wanted) < 0)
+        return false;
+    for (size_t i = 0; i < set->n; i++)
+        if (stat(set->items[i]->vmlinux_path, &st) == 0 && st.st_dev == wanted.st_dev &&
+            st.st_ino == wanted.st_ino) {
+            *ret = i;
+            return true;
+        }
+    return false;
+}
+
+/* Modules of a fetched kernel go along with a file: init takes those of the release that runs,
+ * which is this one's where the file is a copy of Debian's. */
+static const char *set_any_modules(const struct kernel_set *set)
+{
+    for (size_t i = 0; i < set->n; i++)
+        if (set->items[i]->modules_path)
+            return set->items[i]->modules_path;
+    return NULL;
+}
+
+/* A file that the user names. */
+static int kernel_from_file(const char *file, struct kernel_set *known, struct kernel **ret,
                             mvm_error **err)
 {
     mvm_autoclose int fd = open(file, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC); /* a FIFO */
-    mvm_autofree char *modules = NULL;
+    const char *modules = set_any_modules(known);
+    mvm_autofree char *copy = NULL;
     char *path = NULL;
+    size_t i;
     int r;
 
     if (fd < 0)
         return mvm_fail(err, errno == ENOENT ? MVM_E_NOT_FOUND : MVM_E_SYS, errno, "kernel '%s'",
                         file);
+    if (set_find_file(known, fd, &i)) {
+        *ret = set_take(known, i);
+        return 0;
+    }
     r = kernel_image_check(fd, file, err);
+    if (r == 0)
+        r = kernel_needs_check_image(fd, file, err);
     if (r < 0)
         return r;
+    if (modules && !(copy = strdup(modules)))
+        return mvm_fail_nomem(err);
     r = path_of_fd(fd, &path, err); /* the runner works elsewhere, and needs the whole path */
     if (r < 0)
         return mvm_context(err, r, "kernel '%s'", file);
-    if (known->n > 0 && known->items[0]->modules_path) {
-        modules = strdup(known->items[0]->modules_path);
-        if (!modules) {
-            free(path);
-            return mvm_fail_nomem(err);
-        }
-    }
-    *ret = kernel_new(path, steal_ptr(&modules), strdup(""), strdup("file"));
+    *ret = kernel_new(path, steal_ptr(&copy), strdup(""), strdup("file"));
     return *ret ? 0 : mvm_fail_nomem(err);
+}
+
+static int kernel_by_name(const char *name, struct kernel_set *set, struct kernel **ret,
+                          mvm_error **err)
+{
+    bool own = strcmp(name, KERNEL_NAME_OWN) == 0, stock = strcmp(name, KERNEL_NAME_STOCK) == 0;
+
+    for (size_t i = 0; i < set->n; i++)
+        if (kernel_has_name(set->items[i], name)) {
+            *ret = set_take(set, i);
+            return 0;
+        }
+    if (own || stock)
+        return mvm_fail(err, MVM_E_NOT_FOUND, 0,
+                        "no guest kernel '%s' is here: run 'microvm kernel %s'", name,
+                        own ? "build" : "fetch");
+    return kernel_from_file(name, set, ret, err);
 }
 
 static int list_all(const char *lib_dir, const char *cache_dir, struct kernel_set *set,
@@ -188,29 +259,30 @@ static int list_all(const char *lib_dir, const char *cache_dir, struct kernel_se
 {
     int r = set_add_folder(set, lib_dir, err);
 
-    return r < 0 ? r : set_add_folder(set, cache_dir, err);
+    if (r == 0)
+        r = set_add_folder(set, cache_dir, err);
+    return r < 0 ? r : set_prefer_built(set, err);
 }
 
-int kernel_find(const char *file, const char *lib_dir, const char *cache_dir, struct kernel **ret,
+int kernel_find(const char *name, const char *lib_dir, const char *cache_dir, struct kernel **ret,
                 mvm_error **err)
 {
     mvm_autovalue(kernel_set) set = { .items = NULL };
     int r;
 
-    if (!file || !*file)
-        file = getenv("MICROVM_KERNEL");
+    if (!name || !*name)
+        name = getenv("MICROVM_KERNEL");
     r = list_all(lib_dir, cache_dir, &set, err);
     if (r < 0)
         return r;
-    if (file && *file)
-        return kernel_from_file(file, &set, ret, err);
+    if (name && *name)
+        return kernel_by_name(name, &set, ret, err);
     if (set.n == 0)
         return mvm_fail(err, MVM_E_NOT_FOUND, 0, "%s: run 'microvm kernel fetch'",
                         set.outdated ? "the guest kernel here is of an older microvm and lacks "
                                        "modules that guests need now"
                                      : "no guest kernel is here");
-    *ret = set.items[0];
-    set.items[0] = NULL;
+    *ret = set_take(&set, 0);
     return 0;
 }
 
@@ -219,13 +291,14 @@ int kernel_find_fetched(const char *cache_dir, struct kernel **ret, mvm_error **
     mvm_autovalue(kernel_set) set = { .items = NULL };
     int r = set_add_folder(&set, cache_dir, err);
 
-    if (r < 0)
-        return r;
-    if (set.n == 0)
-        return mvm_fail(err, MVM_E_NOT_FOUND, 0, "no guest kernel in '%s'", cache_dir);
-    *ret = set.items[0];
-    set.items[0] = NULL;
-    return 0;
+    for (size_t i = 0; r == 0 && i < set.n; i++)
+        if (!set.items[i]->built) {
+            *ret = set_take(&set, i);
+            return 0;
+        }
+    return r < 0 ? r
+                 : mvm_fail(err, MVM_E_NOT_FOUND, 0, "no guest kernel of Debian's in '%s'",
+                            cache_dir);
 }
 
 int kernel_list(const char *lib_dir, const char *cache_dir, struct kernel ***ret, size_t *ret_n,
@@ -233,20 +306,17 @@ int kernel_list(const char *lib_dir, const char *cache_dir, struct kernel ***ret
 {
     mvm_autovalue(kernel_set) set = { .items = NULL };
     mvm_autovalue(kernel_set) named = { .items = NULL };
-    const char *file = getenv("MICROVM_KERNEL");
+    const char *name = getenv("MICROVM_KERNEL");
     struct kernel *k = NULL;
     int r;
 
     r = list_all(lib_dir, cache_dir, &set, err);
-    if (r == 0 && file && *file)
-        r = kernel_from_file(file, &set, &k, err);
+    if (r == 0 && name && *name)
+        r = kernel_by_name(name, &set, &k, err);
     if (r == 0 && k)
         r = set_add(&named, k, err);
-    for (size_t i = 0; i < set.n && r == 0; i++) {
-        k = set.items[i];
-        set.items[i] = NULL;
-        r = set_add(&named, k, err);
-    }
+    while (r == 0 && set.n > 0)
+        r = set_add(&named, set_take(&set, 0), err);
     if (r < 0)
         return r;
     *ret = steal_ptr(&named.items);

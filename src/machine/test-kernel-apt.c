@@ -55,11 +55,30 @@ static void a_metapackage_without_a_usable_dependency_is_refused(void **state)
     assert_refused("Depends: linux-image-1/../x (= 2)\n", "no version");
 }
 
+static void a_package_that_is_meant_itself_has_a_version(void **state)
+{
+    static const char *const bad[] = { "Package: x\n", "Version:\n", "Version: 1 2\n",
+                                       "Version: ../1\n", "Version: 1;rm\n" };
+    mvm_autovalue(apt_package) p = { .name = NULL };
+
+    (void) state;
+    assert_int_equal(apt_parse_version("Package: x\nVersion: 1:6.1~b+2-1\n", "x", &p, NULL), 0);
+    assert_string_equal(p.name, "x");
+    assert_string_equal(p.version, "1:6.1~b+2-1");
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        mvm_autovalue(apt_package) none = { .name = NULL };
+
+        if (apt_parse_version(bad[i], "x", &none, NULL) != MVM_E_FORMAT)
+            fail_msg("'%s' was taken", bad[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_real_package_is_found_behind_the_metapackage),
         cmocka_unit_test(a_metapackage_without_a_usable_dependency_is_refused),
+        cmocka_unit_test(a_package_that_is_meant_itself_has_a_version),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include "machine/kernel.h"
 
 #include "base/path.h"
+#include "machine/kernel-internal.h"
 #include "machine/test-images.h"
 
 #include <fcntl.h>
@@ -176,6 +177,111 @@ static void a_file_of_the_users_wins(void **state)
     assert_string_equal(by_variable->vmlinux_path, bz_path);
 }
 
+/* A kernel of our own, in the folder @folder below @dir/kernels. */
+static void put_built(const char *dir, const char *folder, const char *release)
+{
+    mvm_autofree char *path = NULL;
+    mvm_autofree char *info = NULL;
+
+    assert_true(asprintf(&path, "%s/kernels/%s", dir, folder) > 0);
+    assert_true(asprintf(&info,
+                         "{\"format\":2,\"release\":\"%s\",\"source\":\"test\","
+                         "\"built\":\"sha256:0\",\"vmlinux_size\":3}",
+                         release) > 0);
+    put(path, "vmlinux", "own", 3);
+    put(path, "kernel.json", info, strlen(info));
+}
+
+static void assert_named(const struct place *p, const char *name, const char *release, bool built)
+{
+    mvm_auto(kernel) k = NULL;
+    mvm_autoerror mvm_error *err = NULL;
+
+    if (kernel_find(name, p->lib, p->cache, &k, &err) < 0)
+        fail_msg("%s: %s", name ? name : "(none)", mvm_error_message(err));
+    assert_string_equal(k->release, release);
+    assert_int_equal(k->built, built);
+    assert_int_equal(k->modules_path != NULL, !built);
+}
+
+static void our_own_kernel_comes_before_debians(void **state)
+{
+    const struct place *p = *state;
+    struct kernel **list = NULL;
+    struct kernel *fetched = NULL;
+    size_t n = 0;
+
+    put_kernel(p->lib, "6.9", 3);
+    put_built(p->cache, "6.1-own-1", "6.1-own");
+    put_kernel(p->cache, "6.8", 3);
+    put_built(p->cache, "6.0-own-1", "6.0-own");
+    assert_named(p, NULL, "6.1-own", true);
+    assert_int_equal(kernel_list(p->lib, p->cache, &list, &n, NULL), 0);
+    assert_int_equal(n, 4);
+    assert_string_equal(list[1]->release, "6.0-own");
+    assert_string_equal(list[2]->release, "6.9");
+    assert_string_equal(list[3]->release, "6.8");
+    kernel_list_free(list, n);
+    assert_int_equal(kernel_find_fetched(p->cache, &fetched, NULL), 0);
+    assert_string_equal(fetched->release, "6.8");
+    kernel_free(fetched);
+}
+
+static void kernels_go_by_names_and_releases(void **state)
+{
+    const struct place *p = *state;
+
+    put_kernel(p->cache, "6.8", 3);
+    put_kernel(p->cache, "6.7", 3);
+    put_built(p->cache, "6.1-own-1", "6.1-own");
+    assert_named(p, "own", "6.1-own", true);
+    assert_named(p, "stock", "6.8", false);
+    assert_named(p, "6.7", "6.7", false);
+    assert_int_equal(setenv("MICROVM_KERNEL", "stock", 1), 0);
+    assert_named(p, NULL, "6.8", false);
+    assert_named(p, "own", "6.1-own", true);
+}
+
+static void a_name_that_none_has_tells_how_to_get_one(void **state)
+{
+    const struct place *p = *state;
+    mvm_autoerror mvm_error *own = NULL;
+    mvm_autoerror mvm_error *stock = NULL;
+    struct kernel *k = NULL;
+
+    assert_int_equal(kernel_find("own", p->lib, p->cache, &k, &own), MVM_E_NOT_FOUND);
+    assert_non_null(strstr(mvm_error_message(own), "run 'microvm kernel build'"));
+    assert_int_equal(kernel_find("stock", p->lib, p->cache, &k, &stock), MVM_E_NOT_FOUND);
+    assert_non_null(strstr(mvm_error_message(stock), "run 'microvm kernel fetch'"));
+    assert_null(k);
+}
+
+static void the_newer_of_two_builds_of_a_release_wins(void **state)
+{
+    static const struct timespec old[] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+    const struct place *p = *state;
+    mvm_autofree char *info = path_join(p->cache, "kernels/6.1-own-b/kernel.json");
+    mvm_auto(kernel) k = NULL;
+
+    put_built(p->cache, "6.1-own-a", "6.1-own");
+    put_built(p->cache, "6.1-own-b", "6.1-own");
+    assert_int_equal(utimensat(AT_FDCWD, info, old, 0), 0);
+    assert_int_equal(kernel_find(NULL, p->lib, p->cache, &k, NULL), 0);
+    assert_non_null(strstr(k->vmlinux_path, "/6.1-own-a/"));
+}
+
+static void a_listed_kernel_may_be_named_by_its_file(void **state)
+{
+    const struct place *p = *state;
+    mvm_autofree char *stock = path_join(p->cache, "kernels/6.8/vmlinux");
+    mvm_autofree char *own = path_join(p->cache, "kernels/6.1-own-1/vmlinux");
+
+    put_kernel(p->cache, "6.8", 3);
+    put_built(p->cache, "6.1-own-1", "6.1-own");
+    assert_named(p, stock, "6.8", false);
+    assert_named(p, own, "6.1-own", true);
+}
+
 static void assert_refused(const struct place *p, const char *name, int code, const char *why)
 {
     mvm_autofree char *path = path_join(p->path, name);
@@ -250,6 +356,11 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(without_a_kernel_the_command_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_of_the_users_wins, setup, teardown),
+        cmocka_unit_test_setup_teardown(our_own_kernel_comes_before_debians, setup, teardown),
+        cmocka_unit_test_setup_teardown(kernels_go_by_names_and_releases, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_name_that_none_has_tells_how_to_get_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_newer_of_two_builds_of_a_release_wins, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_listed_kernel_may_be_named_by_its_file, setup, teardown),
         cmocka_unit_test_setup_teardown(files_that_are_no_kernel_are_named_with_what_they_are,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(headers_and_notes_that_leave_the_file_make_no_kernel, setup,

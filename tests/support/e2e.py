@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real boots through the microvm command, as root or as an ordinary user (MICROVM_TEST_AS=root|user).
+"""Real boots through the microvm command, as root or as an ordinary user (MICROVM_TEST_AS=root|user), on a guest kernel
+of our own or on Debian's (MICROVM_TEST_KERNEL=own|stock; without it own).
 
 A Host is one identity with everything of its own below one temporary folder: the programs, home, runtime and temporary
 folders, images, kernels and VMs. Its processes carry a variable that marks them, so that nothing_left() can look for
@@ -65,22 +66,20 @@ class Locked:
         self.file.close()
 
 
-def kernel_is_usable(data):
-    listed = subprocess.run([find_program('microvm'), 'kernel', 'ls', '--json', '--data-dir', data], check=True,
-                            stdout=subprocess.PIPE, env={k: v for k, v in os.environ.items() if k != 'MICROVM_KERNEL'})
-    return any(k['path'].startswith(str(data)) for k in json.loads(listed.stdout))
+KERNEL_KINDS = {'own': ['build'], 'stock': ['fetch']}
+# Seconds: a build takes 5 minutes of two cores here.
+KERNEL_TIMEOUT = 3600
 
 
-def cached_kernels():
-    """The folder that holds <release>/vmlinux: fetched once by the command under test, and again where the one of an
-    earlier run lacks what this program needs."""
-    data = cache_dir() / 'kernel-data'
-    with Locked('kernel'):
-        if not kernel_is_usable(data):
-            env = {**os.environ, 'MICROVM_DATA_DIR': str(data), 'MICROVM_INIT': find_program('microvm-init')}
-            subprocess.run([find_program('microvm'), 'kernel', 'fetch'], env=env, check=True, timeout=900,
-                           stdin=subprocess.DEVNULL)
-    return data / 'cache' / 'kernels'
+def cached_kernel(kind):
+    """The folder of a guest kernel: made once by the command under test, and again where the one of an earlier run is
+    not what this program would make."""
+    data = cache_dir() / f'kernel-{kind}'
+    env = {k: v for k, v in os.environ.items() if k != 'MICROVM_KERNEL'}
+    with Locked(f'kernel-{kind}'):
+        made = subprocess.run([find_program('microvm'), 'kernel', *KERNEL_KINDS[kind], '--data-dir', data], env=env,
+                              check=True, timeout=KERNEL_TIMEOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    return pathlib.Path(os.fsdecode(made.stdout).strip()).parent
 
 
 def vsock_tool():
@@ -198,7 +197,7 @@ class Host:
         subprocess.run([TOP / 'tools' / 'sample-image', self.sample_dir], check=True)
         self.sample = f'oci:{self.sample_dir}:latest'
         if kernels:
-            shutil.copytree(cached_kernels(), self.data / 'cache' / 'kernels')
+            self.add_kernel(os.environ.get('MICROVM_TEST_KERNEL', 'own'))
             (self.data / 'cache').chmod(0o700)
         self.own(self.base)
         self.env = {
@@ -208,6 +207,10 @@ class Host:
             'MICROVM_TEST_ID': self.base.name,
         }
         self.microvm = str(self.base / 'bin' / 'microvm')
+
+    def add_kernel(self, kind):
+        folder = cached_kernel(kind)
+        shutil.copytree(folder, self.data / 'cache' / 'kernels' / folder.name)
 
     def own(self, path):
         """Hands a tree over to the identity."""

@@ -93,7 +93,7 @@ class Guest:
             os.close(fd)
 
     def start_machine(self, machine_end, memory, net):
-        kernel, = list(e2e.cached_kernels().glob('*/vmlinux'))[-1:]
+        kernel = e2e.cached_kernel('stock') / 'vmlinux'
         binary = f'{self.folder}/init'
         subprocess.run(['musl-gcc', '-D_GNU_SOURCE', '-O2', '-static', '-Wall', '-Wextra', '-Werror', '-o', binary,
                         GUEST], check=True)

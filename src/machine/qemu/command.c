@@ -70,6 +70,10 @@ static bool add_limits(const struct machine_spec *spec, struct strv *v)
  * self-tests of ciphers (in software 0.3 of 1.4 s), no search for serial ports that the board has
  * not, no wait for random numbers, and with one CPU no rewriting of the kernel's lock prefixes,
  * which costs the software machine more (0.1 s) than it can gain.
+ *
+ * Not "nolapic_timer", although Linux measures the local APIC's timer for 0.1 s and verifies the
+ * result for as long: the PIT alone, in its place, loses the timer of an idle guest, which then
+ * sleeps for ever.
  */
 static bool add_kernel(const struct machine_spec *spec, const struct qemu_host *host,
                        struct strv *v)

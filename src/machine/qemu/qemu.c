@@ -36,30 +36,6 @@ int machine_check(const struct machine_spec *spec, mvm_error **err)
     return 0;
 }
 
-static bool is_program(const char *path)
-{
-    struct stat st;
-
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
-}
-
-/* The first @name in the folders of PATH. */
-static char *find_in_path(const char *name)
-{
-    const char *path = getenv("PATH");
-
-    for (const char *at = path; at && *at;) {
-        size_t n = strcspn(at, ":");
-        mvm_autofree char *folder = strndup(at, n);
-        mvm_autofree char *file = folder ? path_join(folder, name) : NULL;
-
-        if (file && n > 0 && is_program(file))
-            return steal_ptr(&file);
-        at += n + (at[n] == ':');
-    }
-    return NULL;
-}
-
 int qemu_find(char **ret_path, mvm_error **err)
 {
     const char *given = getenv("MICROVM_QEMU");
@@ -68,7 +44,7 @@ int qemu_find(char **ret_path, mvm_error **err)
     mvm_autofree char *path = NULL;
 
     if (given && *given) {
-        if (!is_program(given))
+        if (!path_is_program(given))
             return mvm_fail(err, MVM_E_NOT_FOUND, 0, "'%s' (from $MICROVM_QEMU) is not a program",
                             given);
         path = strdup(given);
@@ -81,7 +57,7 @@ int qemu_find(char **ret_path, mvm_error **err)
         return mvm_fail(err, MVM_E_SYS, errno, "ask for the host's architecture");
     if (asprintf(&name, "qemu-system-%s", host.machine) < 0)
         return mvm_fail_nomem(err);
-    path = find_in_path(name);
+    path = path_find_program(name);
     if (!path)
         return mvm_fail(err, MVM_E_NOT_FOUND, 0,
                         "%s is not installed (apt-get install qemu-system-%s)", name,
