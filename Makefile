@@ -37,7 +37,7 @@ check:
 	@tools/deps
 	@tools/check
 
-# The same, with every boot on the stock kernel too, which `make check` has in part.
+# The same, with every boot on our own kernel too.
 check-all:
 	@tools/deps
 	@tools/check --all

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real boots through the microvm command, as root or as an ordinary user (MICROVM_TEST_AS=root|user), on a guest kernel
-of our own or on Debian's (MICROVM_TEST_KERNEL=own|stock; without it own).
+of our own or on Debian's (MICROVM_TEST_KERNEL=own|stock; without it stock).
 
 A Host is one identity with everything of its own below one temporary folder: the programs, home, runtime and temporary
 folders, images, kernels and VMs. Its processes carry a variable that marks them, so that nothing_left() can look for
@@ -197,7 +197,7 @@ class Host:
         subprocess.run([TOP / 'tools' / 'sample-image', self.sample_dir], check=True)
         self.sample = f'oci:{self.sample_dir}:latest'
         if kernels:
-            self.add_kernel(os.environ.get('MICROVM_TEST_KERNEL', 'own'))
+            self.add_kernel(os.environ.get('MICROVM_TEST_KERNEL', 'stock'))
             (self.data / 'cache').chmod(0o700)
         self.own(self.base)
         self.env = {
