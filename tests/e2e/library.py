@@ -49,6 +49,7 @@ class Stop(e2e.Case):
     def stopped(self, script, timeout_ms, grace_ms):
         """(status, milliseconds that the stop took, message)"""
         env = {**self.host.env, 'MICROVM_RUNNER': str(self.host.base / 'bin' / 'microvm-runner'),
+               'MICROVM_VSOCK': str(self.host.base / 'bin' / 'microvm-vsock'),
                'MICROVM_INIT': str(self.host.base / 'bin' / 'microvm-init')}
         words = ['/usr/bin/python3', '-c', STOP, self.library, self.host.sample, script, str(timeout_ms), str(grace_ms)]
         result = subprocess.run(words, env=env, cwd=self.host.base / 'home', stdin=subprocess.DEVNULL,
