@@ -16,8 +16,10 @@
 /* Connections a round and listener. */
 #define ACCEPT_BATCH 64
 
-/* The agent listens before it makes its one connection to the host: until that has come, a client of
- * its would be refused by the guest. */
+/* The agent listens before it makes its one connection to the host: until that has come, a client
+ * of its would be refused by the guest. A reset of the device changes nothing of that. Before the
+ * connection it is still to come; after it no second one will be let in, so a client would wait for
+ * ever: the guest is asked, and refuses whom its agent does not serve any more. */
 static bool agent_is_due(const struct vsock_device *v, uint32_t port)
 {
     for (size_t i = 0; i < v->ports->n; i++) {

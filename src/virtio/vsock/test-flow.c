@@ -199,6 +199,8 @@ static void as_many_connections_as_the_limit_and_not_one_more(void **state)
     int fds[VSOCK_CONNECTIONS_MAX];
     int agent;
 
+    agent_comes(f, 1);
+    guest_send(&f->g, 1, 2000, VSOCK_OP_RST, NULL, 0);
     for (unsigned i = 0; i < VSOCK_CONNECTIONS_MAX; i++)
         fds[i] = join(f, PORT + i);
     guest_send(&f->g, 1, 1, VSOCK_OP_REQUEST, NULL, 0);

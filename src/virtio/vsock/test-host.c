@@ -125,6 +125,63 @@ static void the_first_connection_is_joined_and_later_ones_are_reset(void **state
     (void) assert_packet(f, VSOCK_OP_RST, PORT, 2000);
 }
 
+static void agent_clients_wait_for_the_agents_own_connection(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = dial(f, "agent");
+
+    guest_give_all(&f->g);
+    guest_step(&f->g);
+    guest_step(&f->g);
+    assert_silence(f);
+    assert_int_equal(connections(f), 0);                      /* in the backlog */
+    guest_send(&f->g, PORT, 1000, VSOCK_OP_REQUEST, NULL, 0); /* another one is not the agent's */
+    (void) assert_packet(f, VSOCK_OP_RST, PORT, 1000);
+    assert_silence(f);
+    agent_comes(f, PORT);
+    guest_step(&f->g);
+    (void) assert_asked(f, 2000);
+}
+
+static void agent_clients_wait_over_a_reset_before_the_agent_came(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = dial(f, "agent");
+
+    guest_give_all(&f->g);
+    guest_step(&f->g);
+    reset_device(f);
+    guest_give_all(&f->g);
+    guest_step(&f->g);
+    guest_step(&f->g);
+    assert_silence(f);
+    agent_comes(f, PORT);
+    guest_step(&f->g);
+    (void) assert_asked(f, 2000);
+}
+
+/* The agent's own connection comes once: nothing would end the wait of a client after a reset. */
+static void agent_clients_ask_the_guest_after_a_reset(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = -EBADF;
+    uint32_t host_port;
+
+    agent_comes(f, PORT);
+    reset_device(f);
+    assert_end(f->once_far);
+    fd = dial(f, "agent");
+    guest_step(&f->g);
+    assert_int_equal(connections(f), 0); /* the driver is not there */
+    guest_give_all(&f->g);
+    guest_step(&f->g);
+    guest_step(&f->g);
+    host_port = assert_asked(f, 2000);
+    guest_send(&f->g, 2000, host_port, VSOCK_OP_RST, NULL, 0);
+    assert_end(fd);
+    assert_logged(f, "reason=guest-refused");
+}
+
 static void hybrid_clients_name_their_port_in_a_line(void **state)
 {
     struct fixture *f = *state;
@@ -269,6 +326,9 @@ int main(void)
         TEST(requests_wait_for_receive_buffers_and_are_not_reset_before),
         TEST(running_out_of_descriptors_makes_clients_wait),
         TEST(the_first_connection_is_joined_and_later_ones_are_reset),
+        TEST(agent_clients_wait_for_the_agents_own_connection),
+        TEST(agent_clients_wait_over_a_reset_before_the_agent_came),
+        TEST(agent_clients_ask_the_guest_after_a_reset),
         TEST(hybrid_clients_name_their_port_in_a_line),
         TEST(hybrid_lines_that_are_wrong_are_refused),
         TEST(the_longest_hybrid_line_is_taken),
