@@ -27,11 +27,15 @@ static void gather_send(struct gather *g)
     g->len = 0;
 }
 
+/* Whether data of @c would go with what is gathered. */
+static bool gather_fits(const struct gather *g, const struct conn *c, unsigned n, size_t len)
+{
+    return g->conn == c && g->n + n <= GATHER_MAX && g->len + len <= GATHER_BYTES_MAX;
+}
+
 static void gather_add(struct gather *g, struct conn *c, const struct iovec *iov, unsigned n,
                        size_t len)
 {
-    if (g->conn && (g->conn != c || g->n + n > GATHER_MAX || g->len + len > GATHER_BYTES_MAX))
-        gather_send(g);
     g->conn = c;
     memcpy(g->iov + g->n, iov, n * sizeof(*iov));
     g->n += n;
@@ -165,9 +169,11 @@ static void take_packet(struct vsock_device *v, struct gather *g, const struct v
 {
     struct conn *c = check_addresses(v, p) ? conn_find(v, p->src_port, p->dst_port) : NULL;
 
-    if (g->conn && (g->conn != c || p->op != VSOCK_OP_RW)) {
+    /* Before a byte of this packet counts: sending may end the connection, or take all that came
+     * for passed on. */
+    if (g->conn && (p->op != VSOCK_OP_RW || !gather_fits(g, c, n, p->len))) {
         gather_send(g);
-        c = c ? conn_find(v, p->src_port, p->dst_port) : NULL; /* it may be gone by that */
+        c = c ? conn_find(v, p->src_port, p->dst_port) : NULL;
     }
     if (c)
         take_known(g, c, p, iov, n);
