@@ -76,6 +76,23 @@ static void what_a_guest_sent_before_its_close_still_arrives(void **state)
     assert_end(fd);
 }
 
+/* The guest may have given the number to another connection. */
+static void what_goes_on_after_the_guests_close_earns_no_credit(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = join(f, PORT);
+    int small = 4096;
+
+    assert_int_equal(setsockopt(only_conn(f)->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+    pour(f, PORT, VSOCK_WINDOW_LARGE - 1);
+    assert_true(held(f) > VSOCK_WINDOW_LARGE / 2 + (64u << 10)); /* worth a word otherwise */
+    shut(f, PORT, 1, VSOCK_SHUT_BOTH);
+    (void) assert_packet(f, VSOCK_OP_RST, PORT, 1);
+    assert_int_equal(drain(f, fd), VSOCK_WINDOW_LARGE - 1);
+    assert_silence(f);
+    assert_end(fd);
+}
+
 static void what_nobody_reads_is_dropped_after_a_while(void **state)
 {
     struct fixture *f = *state;
@@ -233,6 +250,7 @@ int main(void)
         TEST(the_hosts_half_close_keeps_the_guests_half),
         TEST(a_guest_that_reads_no_more_fails_the_hosts_writes),
         TEST(what_a_guest_sent_before_its_close_still_arrives),
+        TEST(what_goes_on_after_the_guests_close_earns_no_credit),
         TEST(what_nobody_reads_is_dropped_after_a_while),
         TEST(a_host_peer_that_closes_ends_both_halves_after_its_data),
         TEST(a_host_peer_that_dies_with_data_unread_resets),
