@@ -29,9 +29,11 @@ static void tick_update(struct vsock_device *v)
 /* Asks for what is worth being woken for. False: it is there already. */
 static bool rings_wait(struct vsock_device *v)
 {
-    if (v->n_resets < VSOCK_RESETS_PAUSE && v->tx->avail_idx != v->tx->next_avail)
-        return false;
-    if (!vqueue_wait(v->tx))
+    /* While too many resets wait none of the guest's packets is taken: a receive buffer helps, and
+     * nothing else. */
+    if (v->n_resets >= VSOCK_RESETS_PAUSE)
+        return vqueue_wait(v->rx);
+    if (v->tx->avail_idx != v->tx->next_avail || !vqueue_wait(v->tx))
         return false;
     if (!v->up || v->ready_first || v->n_resets > 0)
         return vqueue_wait(v->rx);
