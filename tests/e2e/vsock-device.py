@@ -210,6 +210,45 @@ class Vsock(unittest.TestCase):
         self.assertTrue(all(name.startswith(('libc.', 'ld-')) for name in libraries), libraries)
 
 
+class Leftovers(unittest.TestCase):
+    """What a guest sent goes to a slow reader of the host also when the machine is gone."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix='mvm-vsock-')
+        self.server = vsockvm.Listener(self.folder, 'server')
+        self.guest = vsockvm.Guest([f'connect:1024:{self.server.path}'], folder=self.folder)
+        self.addCleanup(self.guest.close)
+        self.addCleanup(self.server.close)
+
+    def fill(self):
+        """A connection that takes no more; the guest's count of what it sent."""
+        self.assertEqual(self.guest.do('hold 1024 1')[0], 'ok')
+        connection = self.server.accept()
+        total = 0
+        while more := self.guest.do('stuff')[1][0]:
+            total += more
+        return connection, total
+
+    def test_of_a_machine_that_is_killed(self):
+        connection, total = self.fill()
+        with connection:
+            self.guest.machine.kill()
+            self.guest.machine.wait()
+            time.sleep(0.2)
+            self.assertIsNone(self.guest.device.poll())
+            self.assertEqual(len(read_all(connection)), total)
+        self.assertEqual(self.guest.device.wait(20), 0)
+        self.assertIn('bytes still go to the host', self.guest.log())
+
+    def test_of_a_guest_that_ends(self):
+        connection, total = self.fill()
+        with connection:
+            self.guest.order('quit')
+            self.guest.machine.wait(vsockvm.BOOT_SECONDS)
+            self.assertEqual(len(read_all(connection)), total)
+        self.assertEqual(self.guest.device.wait(20), 0)
+
+
 class Ends(unittest.TestCase):
     def start(self):
         machine, device = socket.socketpair()

@@ -14,7 +14,8 @@
 #define VSOCK_LINE_MS 5000
 /* As Linux' VSOCK_CLOSE_TIMEOUT. */
 #define VSOCK_CLOSE_MS 8000
-/* How long what a guest left behind waits for a host's reader that reads nothing. */
+/* How long what a guest left behind waits for a host's reader that reads nothing; and, once the
+ * machine is gone, for all readers together. */
 #define VSOCK_FLUSH_MS 60000
 /* How often deadlines are looked at, and full host sockets tried again. */
 #define VSOCK_TICK_MS 20
@@ -106,6 +107,8 @@ struct vsock_device {
     bool accept_failed;                      /* out of descriptors: until the next tick */
     struct loop_source *tick;                /* owned */
     bool ticking;
+    uint64_t
+        finish_ms; /* the machine is gone: the loop ends then, or once nothing is left; 0: not */
 
     struct conn *conns; /* owned list */
     struct conn *buckets[VSOCK_BUCKETS];
@@ -167,6 +170,8 @@ void reset_queue(struct vsock_device *v, const struct reset *reset);
 
 /* from-guest.c, to-guest.c: work on a ring. True: there is more to do without waiting. */
 bool from_guest_run(struct vsock_device *v);
+/* What is in the ring before it stops, and no more than it has room for. */
+void from_guest_drain(struct vsock_device *v);
 bool to_guest_run(struct vsock_device *v);
 
 /* host.c */
@@ -176,6 +181,8 @@ struct conn *host_connect(struct vsock_device *v, uint32_t guest_port, uint32_t 
 void host_send(struct conn *c, const struct iovec *iov, unsigned n, size_t len);
 /* The guest shut what @c->shut_guest says. */
 void host_shut(struct conn *c);
+/* The guest has done with it, or is gone: what it sent goes on to the host. */
+void host_flush(struct conn *c);
 /* The guest answered the request. */
 void host_opened(struct conn *c);
 /* The host takes no more of the guest's data. */

@@ -215,7 +215,8 @@ static void take_chain(struct vsock_device *v, struct gather *g, const struct vc
     take_packet(v, g, &p, iov, n);
 }
 
-bool from_guest_run(struct vsock_device *v)
+/* 1: there may be more; 0; MVM_E_*: the ring is broken. */
+static int take_batch(struct vsock_device *v)
 {
     struct iovec iov[VSOCK_CHAIN_MAX];
     struct vchain chain = { .iov = iov, .max = ARRAY_SIZE(iov) };
@@ -233,12 +234,27 @@ bool from_guest_run(struct vsock_device *v)
         done++;
     }
     gather_send(&g);
-    if (r < 0) {
-        log_error(v->log, "vsock", "the guest's transmit ring is broken: the device needs a reset");
-        v->transport->broke(v->transport->user, VSOCK_QUEUE_TX);
-        return false;
-    }
+    if (r < 0)
+        return r;
     if (vqueue_publish(v->tx))
         v->transport->notify(v->transport->user, VSOCK_QUEUE_TX);
     return done == FROM_GUEST_BATCH;
+}
+
+bool from_guest_run(struct vsock_device *v)
+{
+    int r = take_batch(v);
+
+    if (r < 0) {
+        log_error(v->log, "vsock", "the guest's transmit ring is broken: the device needs a reset");
+        v->transport->broke(v->transport->user, VSOCK_QUEUE_TX);
+    }
+    return r > 0;
+}
+
+void from_guest_drain(struct vsock_device *v)
+{
+    /* A guest that runs on may add more; a ring that is broken gives no more. */
+    for (unsigned n = 0; n < v->tx->size && take_batch(v) > 0; n += FROM_GUEST_BATCH)
+        ;
 }

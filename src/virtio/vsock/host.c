@@ -115,6 +115,19 @@ void host_send(struct conn *c, const struct iovec *iov, unsigned n, size_t len)
         hold(c, iov, n, (size_t) sent);
 }
 
+void host_flush(struct conn *c)
+{
+    conn_drop_address(c);
+    conn_unready(c);
+    c->owes = 0;
+    if (c->held_len == 0) {
+        conn_free(c);
+        return;
+    }
+    conn_set_state(c, CONN_FLUSH);
+    conn_set_deadline(c, VSOCK_FLUSH_MS);
+}
+
 void host_shut(struct conn *c)
 {
     const struct reset reset = { .cid = VSOCK_CID_HOST,
@@ -129,17 +142,8 @@ void host_shut(struct conn *c)
             end_sending(c);
         return;
     }
-    /* The guest is done: it hears so at once, and what it sent goes on to the host. */
-    reset_queue(c->device, &reset);
-    conn_drop_address(c);
-    conn_unready(c);
-    c->owes = 0;
-    if (c->held_len == 0) {
-        conn_free(c);
-        return;
-    }
-    conn_set_state(c, CONN_FLUSH);
-    conn_set_deadline(c, VSOCK_FLUSH_MS);
+    reset_queue(c->device, &reset); /* the guest hears at once that it is done */
+    host_flush(c);
 }
 
 /* "OK <port>\n" fits into a socket that nothing was written to. */

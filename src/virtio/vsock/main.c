@@ -2,7 +2,8 @@
 /*
  * microvm-vsock: the socket device of one VM, in a process of its own. Descriptor 3 is the
  * connected vhost-user socket of the machine, the words of the command line say what is served
- * (ports.h), stderr is the log. It ends with the machine, or with the process that started it.
+ * (ports.h), stderr is the log. It ends with the machine, once the host has what the guest sent, or
+ * with the process that started it.
  *
  * Before the first byte from the machine is read, everything goes that is not needed from then on:
  * descriptors, files, privileges, memory without end, and all system calls but those of a loop over
@@ -80,9 +81,12 @@ static void session_ended(void *user, const char *reason)
 {
     struct server *s = user;
 
-    if (reason)
-        log_error(s->log, "vsock", "vhost-user: %s", reason);
-    s->failed = reason != NULL;
+    if (!reason) {
+        vsock_device_finish(s->device);
+        return;
+    }
+    log_error(s->log, "vsock", "vhost-user: %s", reason);
+    s->failed = true;
     loop_stop(s->loop);
 }
 
