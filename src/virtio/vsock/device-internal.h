@@ -196,7 +196,7 @@ int listeners_new(struct vsock_device *v, mvm_error **err);
 void listeners_free(struct vsock_device *v);
 /* Opens or closes the doors as the device can take more, or not. */
 void listeners_update(struct vsock_device *v);
-/* A hybrid client's socket has something to read. */
-void line_ready(struct conn *c);
+/* A hybrid client's socket has something to read; @ended: nothing comes after that. */
+void line_ready(struct conn *c, bool ended);
 
 #endif

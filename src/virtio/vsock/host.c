@@ -66,7 +66,7 @@ static void host_event(void *user, uint32_t events)
     struct conn *c = user;
 
     if (c->state == CONN_LINE) {
-        line_ready(c);
+        line_ready(c, (events & (EPOLLRDHUP | EPOLLHUP)) != 0);
         return;
     }
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {

@@ -213,6 +213,7 @@ static void assert_line_refused(struct fixture *f, const char *line, const char 
     char c;
     ssize_t n;
 
+    f->g.device->refusals.told = 0; /* as if they came one a second */
     say(fd, line);
     guest_step(&f->g);
     guest_step(&f->g);
@@ -232,6 +233,8 @@ static void hybrid_lines_that_are_wrong_are_refused(void **state)
                                        "connect 5\n",
                                        "CONNECT 5 \n",
                                        "CONNECT -5\n",
+                                       "CONNECT 0\n",
+                                       "CONNECT 00\n",
                                        "CONNECT 4294967295\n",
                                        "CONNECT 4294967296\n",
                                        "12345678901234567890123456789012" };
@@ -285,6 +288,37 @@ static void hybrid_clients_that_say_nothing_are_bounded_in_number_and_time(void 
     assert_int_equal(connections(f), 0);
 }
 
+static void hybrid_clients_that_end_amid_their_line_hold_no_place(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int half = -EBADF;
+    mvm_autoclose int whole = -EBADF;
+
+    guest_give_all(&f->g);
+    guest_step(&f->g);
+    for (size_t i = 0; i < VSOCK_LINES_MAX; i++) {
+        mvm_autoclose int fd = dial(f, "hybrid");
+
+        say(fd, "CONNECT 5");
+    }
+    half = dial(f, "hybrid");
+    say(half, "CONNECT 5");
+    guest_step(&f->g);
+    guest_step(&f->g);
+    assert_int_equal(connections(f), 1); /* it may go on */
+    assert_logged(f, "without its end");
+    shutdown(half, SHUT_WR);
+    guest_step(&f->g);
+    assert_end(half);
+    assert_int_equal(connections(f), 0);
+    whole = dial(f, "hybrid");
+    say(whole, "CONNECT 52\nall of it");
+    shutdown(whole, SHUT_WR); /* ends what it sends, and not its line */
+    guest_step(&f->g);
+    guest_step(&f->g);
+    (void) assert_asked(f, 52);
+}
+
 static void the_guest_reaches_sockets_beside_the_hybrid_one(void **state)
 {
     struct fixture *f = *state;
@@ -333,6 +367,7 @@ int main(void)
         TEST(hybrid_lines_that_are_wrong_are_refused),
         TEST(the_longest_hybrid_line_is_taken),
         TEST(hybrid_clients_that_say_nothing_are_bounded_in_number_and_time),
+        TEST(hybrid_clients_that_end_amid_their_line_hold_no_place),
         TEST(the_guest_reaches_sockets_beside_the_hybrid_one),
         TEST(refusals_fill_no_log),
     };
