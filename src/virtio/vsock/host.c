@@ -61,6 +61,17 @@ static void host_writable(struct conn *c)
     }
 }
 
+/* A guest that shut its receiving half reads nothing any more, so that the end behind what it did
+ * not read would never be found. */
+static void end_unread(struct conn *c)
+{
+    if (c->state != CONN_OPEN || c->host_end || !c->host_hup || !(c->shut_guest & VSOCK_SHUT_RCV))
+        return;
+    c->host_end = true;
+    conn_owe(c, OWE_SHUTDOWN);
+    host_is_deaf(c);
+}
+
 static void host_event(void *user, uint32_t events)
 {
     struct conn *c = user;
@@ -76,6 +87,7 @@ static void host_event(void *user, uint32_t events)
     }
     if (events & EPOLLHUP)
         c->host_hup = true;
+    end_unread(c);
     if (c->host_hup && c->host_end)
         host_is_deaf(c);
     else if (events & (EPOLLOUT | EPOLLHUP))
@@ -140,6 +152,7 @@ void host_shut(struct conn *c)
             (void) shutdown(c->fd, SHUT_RD); /* the host's next write fails with EPIPE */
         if (c->held_len == 0)
             end_sending(c);
+        end_unread(c);
         return;
     }
     reset_queue(c->device, &reset); /* the guest hears at once that it is done */

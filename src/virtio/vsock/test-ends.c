@@ -48,6 +48,52 @@ static void the_hosts_half_close_keeps_the_guests_half(void **state)
     assert_int_equal(connections(f), 0);
 }
 
+static void assert_both_halves_shut(struct fixture *f)
+{
+    assert_int_equal(assert_packet(f, VSOCK_OP_SHUTDOWN, PORT, 1).flags, VSOCK_SHUT_BOTH);
+    assert_silence(f);
+    guest_send(&f->g, PORT, 1, VSOCK_OP_RST, NULL, 0);
+    assert_int_equal(connections(f), 0);
+}
+
+static void a_guest_that_reads_no_more_hears_that_the_host_is_gone(void **state)
+{
+    struct fixture *f = *state;
+    int fd = join(f, PORT);
+
+    shut(f, PORT, 1, VSOCK_SHUT_RCV);
+    assert_silence(f);
+    (void) close(fd);
+    guest_step(&f->g);
+    assert_both_halves_shut(f);
+    fd = join(f, PORT); /* told before that the host takes nothing */
+    shutdown(fd, SHUT_RD);
+    guest_send(&f->g, PORT, 1, VSOCK_OP_RW, "lost", 4);
+    assert_int_equal(assert_packet(f, VSOCK_OP_SHUTDOWN, PORT, 1).flags, VSOCK_SHUT_RCV);
+    shut(f, PORT, 1, VSOCK_SHUT_RCV);
+    (void) close(fd);
+    guest_step(&f->g);
+    assert_both_halves_shut(f);
+}
+
+static void a_guest_that_reads_no_more_hears_that_the_host_was_gone_before(void **state)
+{
+    struct fixture *f = *state;
+    struct vsock_packet p = guest_packet(PORT, 1, VSOCK_OP_CREDIT_UPDATE);
+    int fd = join(f, PORT);
+
+    p.buf_alloc = 0; /* the end lies behind data that the guest has no room for */
+    guest_offer(&f->g, &p, NULL, 0);
+    guest_step(&f->g);
+    assert_int_equal(send(fd, "x", 1, 0), 1);
+    (void) close(fd);
+    guest_step(&f->g);
+    (void) assert_packet(f, VSOCK_OP_CREDIT_REQUEST, PORT, 1);
+    assert_silence(f);
+    shut(f, PORT, 1, VSOCK_SHUT_RCV);
+    assert_both_halves_shut(f);
+}
+
 static void a_guest_that_reads_no_more_fails_the_hosts_writes(void **state)
 {
     struct fixture *f = *state;
@@ -348,6 +394,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(halves_are_shut_one_by_one),
         TEST(the_hosts_half_close_keeps_the_guests_half),
+        TEST(a_guest_that_reads_no_more_hears_that_the_host_is_gone),
+        TEST(a_guest_that_reads_no_more_hears_that_the_host_was_gone_before),
         TEST(a_guest_that_reads_no_more_fails_the_hosts_writes),
         TEST(what_a_guest_sent_before_its_close_still_arrives),
         TEST(what_goes_on_after_the_guests_close_earns_no_credit),
