@@ -17,7 +17,8 @@
 /* How long what a guest left behind waits for a host's reader that reads nothing; and, once the
  * machine is gone, for all readers together. */
 #define VSOCK_FLUSH_MS 60000
-/* How often deadlines are looked at, and full host sockets tried again. */
+/* How often deadlines are looked at, and tried again what has no event: full host sockets, and a
+ * kernel without memory. */
 #define VSOCK_TICK_MS 20
 
 /* Clients of a hybrid socket that have not written their line yet. */
@@ -67,6 +68,7 @@ struct conn {
     bool host_hup;      /* its peer is gone, or both halves are shut; there may be data left */
     bool host_end;      /* it gave its end */
     bool host_deaf;     /* it takes no more */
+    bool starved;       /* the kernel had no memory for it, and has no event for when it has */
     uint8_t shut_guest; /* halves that the guest shut */
     uint8_t shut_told;  /* halves that the guest was told are shut here */
 
@@ -159,6 +161,8 @@ void credit_passed(struct conn *c, uint32_t len);
 int held_add(struct conn *c, const struct iovec *iov, unsigned n, size_t skip);
 /* Writes as much as it takes. False: the socket takes no more at all. */
 bool held_flush(struct conn *c);
+/* Whether a write that failed so may be tried again: at the socket's event, or at the next tick. */
+bool held_may_wait(struct conn *c, int error);
 void held_drop(struct conn *c);
 
 /* refusal.c: one line in the log, of which there are not too many. */

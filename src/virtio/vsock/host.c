@@ -115,7 +115,7 @@ void host_send(struct conn *c, const struct iovec *iov, unsigned n, size_t len)
         do
             sent = sendmsg(c->fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
         while (sent < 0 && errno == EINTR);
-        if (sent < 0 && errno != EAGAIN && errno != ENOBUFS) {
+        if (sent < 0 && !held_may_wait(c, errno)) {
             host_is_deaf(c);
             return;
         }
@@ -149,10 +149,10 @@ void host_shut(struct conn *c)
 
     if (c->shut_guest != VSOCK_SHUT_BOTH) {
         if (c->shut_guest & VSOCK_SHUT_RCV)
-            (void) shutdown(c->fd, SHUT_RD); /* the host's next write fails with EPIPE */
+            (void) shutdown(c->fd, SHUT_RD); /* the host's next write fails with EPIPE; and it is an
+                                              * event, which tells a hangup of before anew */
         if (c->held_len == 0)
             end_sending(c);
-        end_unread(c);
         return;
     }
     reset_queue(c->device, &reset); /* the guest hears at once that it is done */
@@ -319,8 +319,16 @@ void host_tick(struct conn *c, uint64_t now_ms)
         connect_again(c, late);
         return;
     }
-    if (!late)
+    if (c->state == CONN_OPEN) {
+        conn_set_deadline(c, 0); /* for nothing else than this */
+        host_writable(c);
         return;
+    }
+    if (!late) {
+        if (c->starved)
+            host_writable(c); /* left by the guest, its deadline goes on */
+        return;
+    }
     if (c->state == CONN_GUEST_WAIT)
         refuse(c->device, "timeout", c->guest_port, c->host_port, "the guest does not answer");
     else if (c->state == CONN_LINE)
