@@ -250,7 +250,8 @@ class Leftovers(unittest.TestCase):
 
 
 class Ends(unittest.TestCase):
-    def start(self):
+    def start(self, limits=(), log=subprocess.PIPE):
+        """@limits: (which, value) of setrlimit(2), both the soft and the hard one."""
         machine, device = socket.socketpair()
         once, far = socket.socketpair()
         process = e2e.find_program('microvm-vsock')
@@ -260,13 +261,16 @@ class Ends(unittest.TestCase):
             moved = [os.dup(fd) for fd in high]
             for i, fd in enumerate(moved):
                 os.dup2(fd, 3 + i, True)
+            for which, value in limits:
+                resource.setrlimit(which, (value, value))
 
-        child = subprocess.Popen([process, 'once:1:4'], stderr=subprocess.PIPE, preexec_fn=place, close_fds=False)
+        child = subprocess.Popen([process, 'once:1:4'], stderr=log, preexec_fn=place, close_fds=False)
         for fd in high:
             os.close(fd)
         for s in (device, once):
             s.close()
-        self.addCleanup(child.stderr.close)
+        if child.stderr:
+            self.addCleanup(child.stderr.close)
         self.addCleanup(child.wait)
         self.addCleanup(child.kill)
         self.addCleanup(far.close)
@@ -283,6 +287,17 @@ class Ends(unittest.TestCase):
             machine.sendall(bytes.fromhex('1f0000000100000000000000'))
             self.assertEqual(child.wait(20), 1)
         self.assertIn(b'vhost-user: request 31 (GET_INFLIGHT_FD) was not offered', child.stderr.read())
+
+    def test_few_descriptors_are_few_connections(self):
+        needed = 32 + 32 + 1 + 1  # others, the agents', the one of the command line, and one connection
+        machine, child = self.start([(resource.RLIMIT_NOFILE, needed)])
+        machine.close()
+        self.assertEqual(child.wait(20), 0)
+        self.assertIn(b'the limit of open files leaves 1 connections at once', child.stderr.read())
+        machine, child = self.start([(resource.RLIMIT_NOFILE, needed - 1)])
+        machine.close()
+        self.assertEqual(child.wait(20), 1)
+        self.assertIn(b'a limit of 65 open files, where 66 are needed', child.stderr.read())
 
     def test_wrong_words_are_named(self):
         for word, why in (('connect:1', 'starts with'), ('listen:1:4', 'descriptor 4'), ('what', "'what'")):

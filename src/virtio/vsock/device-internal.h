@@ -115,7 +115,7 @@ struct vsock_device {
     struct conn *conns; /* owned list */
     struct conn *buckets[VSOCK_BUCKETS];
     struct conn *ready_first, *ready_last;
-    unsigned n_conns, n_agents, n_lines, n_timed;
+    unsigned conns_max, n_conns, n_agents, n_lines, n_timed;
     uint64_t promised, held;
     uint32_t next_host_port;
 

@@ -118,6 +118,7 @@ int vsock_device_new(struct loop *loop, const struct vsock_ports *ports,
     v->ports = ports;
     v->transport = transport;
     v->log = log;
+    v->conns_max = VSOCK_CONNECTIONS_MAX;
     v->resets = mem_array(VSOCK_RESETS_MAX, sizeof(v->resets[0]));
     v->once_used = mem_array(ports->n, sizeof(v->once_used[0]));
     if (!v->resets || !v->once_used)
@@ -143,6 +144,11 @@ void vsock_device_free(struct vsock_device *v)
     free(v->resets);
     free(v->once_used);
     free(v);
+}
+
+void vsock_device_limit(struct vsock_device *v, unsigned connections)
+{
+    v->conns_max = connections < VSOCK_CONNECTIONS_MAX ? connections : VSOCK_CONNECTIONS_MAX;
 }
 
 void vsock_device_started(struct vsock_device *v, unsigned queue, struct vqueue *vq)

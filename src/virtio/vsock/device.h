@@ -68,6 +68,9 @@ int vsock_device_new(struct loop *loop, const struct vsock_ports *ports,
                      const struct vsock_transport *transport, const struct log *log,
                      struct vsock_device **ret, mvm_error **err);
 void vsock_device_free(struct vsock_device *v);
+/* Fewer connections at once than VSOCK_CONNECTIONS_MAX, the agents' apart, so that there are always
+ * descriptors for those. */
+void vsock_device_limit(struct vsock_device *v, unsigned connections);
 MVM_DEFINE_AUTO(vsock_device, vsock_device_free)
 
 /* @vq: borrowed until vsock_device_stopped(). All connections end for the guest when one of the

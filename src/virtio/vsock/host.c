@@ -276,7 +276,7 @@ struct conn *host_connect(struct vsock_device *v, uint32_t guest_port, uint32_t 
 
     if (!conn_has_place(v, false)) {
         refuse(v, "limit", guest_port, host_port, "%u connections at once are the most",
-               VSOCK_CONNECTIONS_MAX);
+               v->conns_max);
         return NULL;
     }
     if (!find_target(v, host_port, path, &fd, &why)) {

@@ -24,9 +24,9 @@
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
 
-/* Besides connections: standard streams, machine, loop, rings, and the sockets of the command line.
- */
-#define OTHER_FDS (32 + VSOCK_SERVES_MAX)
+/* Besides connections and the sockets of the command line: standard streams, machine, loop, rings,
+ * and those of a message. */
+#define OTHER_FDS 32
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -164,7 +164,6 @@ static int set_limit(int what, rlim_t value, mvm_error **err)
 
     if (getrlimit((__rlimit_resource_t) what, &limit) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "read a limit");
-    /* Fewer descriptors than wanted are fewer connections, which is told when it comes to that. */
     limit.rlim_cur = value < limit.rlim_max ? value : limit.rlim_max;
     limit.rlim_max = limit.rlim_cur;
     if (setrlimit((__rlimit_resource_t) what, &limit) < 0)
@@ -172,9 +171,29 @@ static int set_limit(int what, rlim_t value, mvm_error **err)
     return 0;
 }
 
-static int set_limits(mvm_error **err)
+/* Where there are fewer descriptors than wanted, there are fewer connections, and none of the
+ * agents'. */
+static int limit_descriptors(const struct vsock_ports *ports, unsigned *ret_connections,
+                             mvm_error **err)
 {
-    int r = set_limit(RLIMIT_NOFILE, VSOCK_CONNECTIONS_MAX + VSOCK_AGENT_RESERVE + OTHER_FDS, err);
+    const rlim_t others = OTHER_FDS + ports->n + VSOCK_AGENT_RESERVE;
+    struct rlimit limit;
+    int r = set_limit(RLIMIT_NOFILE, VSOCK_CONNECTIONS_MAX + others, err);
+
+    if (r < 0)
+        return r;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "read a limit");
+    if (limit.rlim_cur <= others)
+        return mvm_fail(err, MVM_E_SYS, 0, "a limit of %llu open files, where %llu are needed",
+                        (unsigned long long) limit.rlim_cur, (unsigned long long) others + 1);
+    *ret_connections = (unsigned) (limit.rlim_cur - others); /* VSOCK_CONNECTIONS_MAX at most */
+    return 0;
+}
+
+static int set_limits(const struct vsock_ports *ports, unsigned *ret_connections, mvm_error **err)
+{
+    int r = limit_descriptors(ports, ret_connections, err);
 
     if (r == 0)
         r = set_limit(RLIMIT_CORE, 0, err);
@@ -223,14 +242,14 @@ static int filter_calls(mvm_error **err)
     return confine_calls(calls, ARRAY_SIZE(calls), err);
 }
 
-static int enter_jail(const struct vsock_ports *ports, mvm_error **err)
+static int enter_jail(const struct vsock_ports *ports, unsigned *ret_connections, mvm_error **err)
 {
     int r = end_with_parent(err);
 
     if (r == 0)
         r = keep_sockets(ports, err);
     if (r == 0)
-        r = set_limits(err);
+        r = set_limits(ports, ret_connections, err);
     if (r == 0)
         r = confine_privileges(err);
     if (r == 0)
@@ -238,7 +257,8 @@ static int enter_jail(const struct vsock_ports *ports, mvm_error **err)
     return r;
 }
 
-static int serve(const struct vsock_ports *ports, const struct log *log, mvm_error **err)
+static int serve(const struct vsock_ports *ports, unsigned connections, const struct log *log,
+                 mvm_error **err)
 {
     static const uint8_t config[8] = { VSOCK_CID_GUEST }; /* virtio 1.2, 5.10.4 */
     struct server s = { .log = log };
@@ -265,6 +285,11 @@ static int serve(const struct vsock_ports *ports, const struct log *log, mvm_err
         r = vsock_device_new(loop, ports, &transport, log, &vsock, err);
     s.loop = loop;
     s.device = vsock;
+    if (r == 0 && connections < VSOCK_CONNECTIONS_MAX) {
+        log_warning(log, "vsock", "the limit of open files leaves %u connections at once",
+                    connections);
+        vsock_device_limit(vsock, connections);
+    }
     if (r == 0)
         r = vhost_user_new(loop, VSOCK_FD_MACHINE, &device, &vhost_user, err);
     s.vhost_user = vhost_user;
@@ -282,18 +307,19 @@ int main(int argc, char **argv)
                              .level = LOG_LEVEL_INFO };
     mvm_autovalue(vsock_ports) ports = { .items = NULL };
     mvm_autoerror mvm_error *err = NULL;
+    unsigned connections = 0;
     int r;
 
     (void) argc;
     (void) signal(SIGPIPE, SIG_IGN);
     r = vsock_ports_decode(argv + 1, &ports, &err);
     if (r == 0)
-        r = enter_jail(&ports, &err);
+        r = enter_jail(&ports, &connections, &err);
     if (r < 0) {
         log_error(&log, "vsock", "%s", mvm_error_message(err));
         return r == MVM_E_ARG || r == MVM_E_LIMIT ? EXIT_USAGE : EXIT_FAILED;
     }
-    r = serve(&ports, &log, &err);
+    r = serve(&ports, connections, &log, &err);
     if (r < 0)
         log_error(&log, "vsock", "%s", mvm_error_message(err));
     return r == 0 ? 0 : EXIT_FAILED;
