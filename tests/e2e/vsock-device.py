@@ -19,6 +19,7 @@ import vsockvm
 
 MIB = 1 << 20
 LIMIT = 80 * MIB  # VSOCK_MEMORY_MAX
+LOG_LIMIT = 16 * MIB
 ECONNRESET = 104
 
 
@@ -205,6 +206,7 @@ class Vsock(unittest.TestCase):
         limits = resource.prlimit(self.guest.device.pid, resource.RLIMIT_DATA)
         self.assertEqual(limits, (LIMIT, LIMIT))
         self.assertEqual(resource.prlimit(self.guest.device.pid, resource.RLIMIT_CORE), (0, 0))
+        self.assertEqual(resource.prlimit(self.guest.device.pid, resource.RLIMIT_FSIZE), (LOG_LIMIT, LOG_LIMIT))
         with open(f'/proc/{self.guest.device.pid}/maps') as f:
             libraries = {line.split('/')[-1].strip() for line in f if '.so' in line}
         self.assertTrue(all(name.startswith(('libc.', 'ld-')) for name in libraries), libraries)
@@ -298,6 +300,17 @@ class Ends(unittest.TestCase):
         machine.close()
         self.assertEqual(child.wait(20), 1)
         self.assertIn(b'a limit of 65 open files, where 66 are needed', child.stderr.read())
+
+    def test_a_log_that_is_full_grows_no_more_and_ends_nothing(self):
+        for size in (LOG_LIMIT - 1000, LOG_LIMIT):
+            with tempfile.NamedTemporaryFile() as log, open(log.name, 'ab') as out:
+                out.truncate(size)
+                machine, child = self.start(log=out)
+                with machine:
+                    machine.sendall(bytes.fromhex('1f0000000100000000000000'))
+                    self.assertEqual(child.wait(20), 1)  # and not SIGXFSZ
+                grown = os.path.getsize(log.name) - size
+                self.assertEqual(grown > 0, size < LOG_LIMIT, grown)
 
     def test_wrong_words_are_named(self):
         for word, why in (('connect:1', 'starts with'), ('listen:1:4', 'descriptor 4'), ('what', "'what'")):

@@ -27,6 +27,9 @@
 /* Besides connections and the sockets of the command line: standard streams, machine, loop, rings,
  * and those of a message. */
 #define OTHER_FDS 32
+/* Where the log ends, if it is a file: refusals come at ten lines a second as long as a guest wants
+ * it, which is some hours of them. */
+#define LOG_BYTES_MAX (16u << 20)
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -197,6 +200,8 @@ static int set_limits(const struct vsock_ports *ports, unsigned *ret_connections
 
     if (r == 0)
         r = set_limit(RLIMIT_CORE, 0, err);
+    if (r == 0)
+        r = set_limit(RLIMIT_FSIZE, LOG_BYTES_MAX, err);
     if (r == 0 && LIMIT_MEMORY)
         r = set_limit(RLIMIT_DATA, VSOCK_MEMORY_MAX, err);
     return r;
@@ -312,6 +317,7 @@ int main(int argc, char **argv)
 
     (void) argc;
     (void) signal(SIGPIPE, SIG_IGN);
+    (void) signal(SIGXFSZ, SIG_IGN); /* a log that is full loses its lines, and nothing more */
     r = vsock_ports_decode(argv + 1, &ports, &err);
     if (r == 0)
         r = enter_jail(&ports, &connections, &err);
