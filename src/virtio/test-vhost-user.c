@@ -41,7 +41,13 @@ static void started(void *user, unsigned queue)
 
 static void stopped(void *user, unsigned queue)
 {
-    ((struct fixture *) user)->stopped[queue]++;
+    struct fixture *f = user;
+    struct vqueue *other = vhost_user_queue(f->vu, 1 - queue);
+    struct vchain chain = { .iov = (struct iovec[4]){ { 0 } }, .max = 4 };
+
+    f->stopped[queue]++;
+    if (other) /* the device may still take what is in it */
+        assert_int_equal(vqueue_peek(other, 0, &chain), 0);
 }
 
 static void kicked(void *user, unsigned queue)

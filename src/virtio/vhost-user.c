@@ -89,7 +89,10 @@ static int set_mem_table(struct vhost_user *vu, struct vhost_user_msg *m, mvm_er
     r = gmem_map(&vu->memory, specs, n, err);
     for (unsigned i = 0; r == 0 && i < vu->device->n_queues; i++)
         r = ring_move(&vu->rings[i], err);
-    /* With the memory gone no ring has a place any more. */
+    /* With the memory gone no ring has a place any more, also not while the device hears of the
+     * first one's stop and still looks at the others. */
+    for (unsigned i = 0; r < 0 && i < vu->device->n_queues; i++)
+        vu->rings[i].vq.size = 0;
     for (unsigned i = 0; r < 0 && i < vu->device->n_queues; i++)
         ring_stop(&vu->rings[i]);
     return r;

@@ -37,7 +37,8 @@ struct vhost_user_device {
     size_t config_len;
 
     void (*started)(void *user, unsigned queue);
-    void (*stopped)(void *user, unsigned queue); /* its vqueue is not to be touched any more */
+    /* Its vqueue is not to be touched any more; those of the others are until they stop too. */
+    void (*stopped)(void *user, unsigned queue);
     void (*kicked)(void *user, unsigned queue);
     /* The peer is gone: @reason NULL for an orderly end. Nothing is called afterwards. */
     void (*ended)(void *user, const char *reason);

@@ -19,6 +19,7 @@ import vsockvm
 
 MIB = 1 << 20
 LIMIT = 80 * MIB  # VSOCK_MEMORY_MAX
+LOG_LIMIT = 16 * MIB
 ECONNRESET = 104
 
 
@@ -205,13 +206,54 @@ class Vsock(unittest.TestCase):
         limits = resource.prlimit(self.guest.device.pid, resource.RLIMIT_DATA)
         self.assertEqual(limits, (LIMIT, LIMIT))
         self.assertEqual(resource.prlimit(self.guest.device.pid, resource.RLIMIT_CORE), (0, 0))
+        self.assertEqual(resource.prlimit(self.guest.device.pid, resource.RLIMIT_FSIZE), (LOG_LIMIT, LOG_LIMIT))
         with open(f'/proc/{self.guest.device.pid}/maps') as f:
             libraries = {line.split('/')[-1].strip() for line in f if '.so' in line}
         self.assertTrue(all(name.startswith(('libc.', 'ld-')) for name in libraries), libraries)
 
 
+class Leftovers(unittest.TestCase):
+    """What a guest sent goes to a slow reader of the host also when the machine is gone."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix='mvm-vsock-')
+        self.server = vsockvm.Listener(self.folder, 'server')
+        self.guest = vsockvm.Guest([f'connect:1024:{self.server.path}'], folder=self.folder)
+        self.addCleanup(self.guest.close)
+        self.addCleanup(self.server.close)
+
+    def fill(self):
+        """A connection that takes no more; the guest's count of what it sent."""
+        self.assertEqual(self.guest.do('hold 1024 1')[0], 'ok')
+        connection = self.server.accept()
+        total = 0
+        while more := self.guest.do('stuff')[1][0]:
+            total += more
+        return connection, total
+
+    def test_of_a_machine_that_is_killed(self):
+        connection, total = self.fill()
+        with connection:
+            self.guest.machine.kill()
+            self.guest.machine.wait()
+            time.sleep(0.2)
+            self.assertIsNone(self.guest.device.poll())
+            self.assertEqual(len(read_all(connection)), total)
+        self.assertEqual(self.guest.device.wait(20), 0)
+        self.assertIn('bytes still go to the host', self.guest.log())
+
+    def test_of_a_guest_that_ends(self):
+        connection, total = self.fill()
+        with connection:
+            self.guest.order('quit')
+            self.guest.machine.wait(vsockvm.BOOT_SECONDS)
+            self.assertEqual(len(read_all(connection)), total)
+        self.assertEqual(self.guest.device.wait(20), 0)
+
+
 class Ends(unittest.TestCase):
-    def start(self):
+    def start(self, limits=(), log=subprocess.PIPE):
+        """@limits: (which, value) of setrlimit(2), both the soft and the hard one."""
         machine, device = socket.socketpair()
         once, far = socket.socketpair()
         process = e2e.find_program('microvm-vsock')
@@ -221,13 +263,16 @@ class Ends(unittest.TestCase):
             moved = [os.dup(fd) for fd in high]
             for i, fd in enumerate(moved):
                 os.dup2(fd, 3 + i, True)
+            for which, value in limits:
+                resource.setrlimit(which, (value, value))
 
-        child = subprocess.Popen([process, 'once:1:4'], stderr=subprocess.PIPE, preexec_fn=place, close_fds=False)
+        child = subprocess.Popen([process, 'once:1:4'], stderr=log, preexec_fn=place, close_fds=False)
         for fd in high:
             os.close(fd)
         for s in (device, once):
             s.close()
-        self.addCleanup(child.stderr.close)
+        if child.stderr:
+            self.addCleanup(child.stderr.close)
         self.addCleanup(child.wait)
         self.addCleanup(child.kill)
         self.addCleanup(far.close)
@@ -244,6 +289,28 @@ class Ends(unittest.TestCase):
             machine.sendall(bytes.fromhex('1f0000000100000000000000'))
             self.assertEqual(child.wait(20), 1)
         self.assertIn(b'vhost-user: request 31 (GET_INFLIGHT_FD) was not offered', child.stderr.read())
+
+    def test_few_descriptors_are_few_connections(self):
+        needed = 32 + 32 + 1 + 1  # others, the agents', the one of the command line, and one connection
+        machine, child = self.start([(resource.RLIMIT_NOFILE, needed)])
+        machine.close()
+        self.assertEqual(child.wait(20), 0)
+        self.assertIn(b'the limit of open files leaves 1 connections at once', child.stderr.read())
+        machine, child = self.start([(resource.RLIMIT_NOFILE, needed - 1)])
+        machine.close()
+        self.assertEqual(child.wait(20), 1)
+        self.assertIn(b'a limit of 65 open files, where 66 are needed', child.stderr.read())
+
+    def test_a_log_that_is_full_grows_no_more_and_ends_nothing(self):
+        for size in (LOG_LIMIT - 1000, LOG_LIMIT):
+            with tempfile.NamedTemporaryFile() as log, open(log.name, 'ab') as out:
+                out.truncate(size)
+                machine, child = self.start(log=out)
+                with machine:
+                    machine.sendall(bytes.fromhex('1f0000000100000000000000'))
+                    self.assertEqual(child.wait(20), 1)  # and not SIGXFSZ
+                grown = os.path.getsize(log.name) - size
+                self.assertEqual(grown > 0, size < LOG_LIMIT, grown)
 
     def test_wrong_words_are_named(self):
         for word, why in (('connect:1', 'starts with'), ('listen:1:4', 'descriptor 4'), ('what', "'what'")):

@@ -37,19 +37,9 @@ static void started(void *user, unsigned queue)
     s->running[queue] = true;
 }
 
-static void stopped(void *user, unsigned queue)
-{
-    struct session *s = user;
-
-    if (!s->running[queue])
-        abort();
-    s->running[queue] = false;
-}
-
 /* Takes some chains, looks at every byte of them, and gives them back. */
-static void kicked(void *user, unsigned queue)
+static int take_chains(struct session *s, unsigned queue)
 {
-    struct session *s = user;
     struct vqueue *vq = vhost_user_queue(s->vu, queue);
     struct iovec iov[8];
     struct vchain chain = { .iov = iov, .max = 8 };
@@ -65,7 +55,25 @@ static void kicked(void *user, unsigned queue)
     }
     if (vq && r >= 0 && vqueue_publish(vq))
         vhost_user_notify(s->vu, queue);
-    if (r < 0)
+    return r;
+}
+
+/* The other ring may still be looked at. */
+static void stopped(void *user, unsigned queue)
+{
+    struct session *s = user;
+
+    if (!s->running[queue])
+        abort();
+    s->running[queue] = false;
+    (void) take_chains(s, 1 - queue);
+}
+
+static void kicked(void *user, unsigned queue)
+{
+    struct session *s = user;
+
+    if (take_chains(s, queue) < 0)
         vhost_user_break(s->vu, queue);
 }
 

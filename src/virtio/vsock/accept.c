@@ -17,7 +17,9 @@
 #define ACCEPT_BATCH 64
 
 /* The agent listens before it makes its one connection to the host: until that has come, a client
- * of its would be refused by the guest. */
+ * of its would be refused by the guest. A reset of the device changes nothing of that. Before the
+ * connection it is still to come; after it no second one will be let in, so a client would wait for
+ * ever: the guest is asked, and refuses whom its agent does not serve any more. */
 static bool agent_is_due(const struct vsock_device *v, uint32_t port)
 {
     for (size_t i = 0; i < v->ports->n; i++) {
@@ -157,10 +159,10 @@ static bool parse_line(const char *line, size_t len, uint64_t *ret)
     if (len > 0 && line[len - 1] == '\r')
         len--;
     return len > skip && memcmp(line, word, skip) == 0 &&
-           scan_u64(line + skip, len - skip, VSOCK_PORT_ANY - 1, ret);
+           scan_u64(line + skip, len - skip, VSOCK_PORT_ANY - 1, ret) && *ret > 0;
 }
 
-void line_ready(struct conn *c)
+void line_ready(struct conn *c, bool ended)
 {
     char line[VSOCK_LINE_MAX];
     ssize_t n = recv(c->fd, line, sizeof(line), MSG_PEEK | MSG_DONTWAIT);
@@ -173,6 +175,8 @@ void line_ready(struct conn *c)
         conn_free(c); /* gone without a word */
     } else if (!end && (size_t) n == sizeof(line)) {
         refuse_line(c, "bad-line", "wrote a line that is too long");
+    } else if (!end && ended) {
+        refuse_line(c, "bad-line", "wrote a line without its end");
     } else if (!end) {
         return; /* the next byte is the next event */
     } else if (!parse_line(line, (size_t) (end - line), &port)) {

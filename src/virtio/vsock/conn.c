@@ -72,7 +72,7 @@ bool conn_has_place(const struct vsock_device *v, bool agent)
 {
     const unsigned apart = v->n_agents < VSOCK_AGENT_RESERVE ? v->n_agents : VSOCK_AGENT_RESERVE;
 
-    return v->n_conns - apart < VSOCK_CONNECTIONS_MAX || (agent && apart < VSOCK_AGENT_RESERVE);
+    return v->n_conns - apart < v->conns_max || (agent && apart < VSOCK_AGENT_RESERVE);
 }
 
 void conn_set_address(struct conn *c, uint32_t guest_port, uint32_t host_port)

@@ -14,9 +14,11 @@
 #define VSOCK_LINE_MS 5000
 /* As Linux' VSOCK_CLOSE_TIMEOUT. */
 #define VSOCK_CLOSE_MS 8000
-/* How long what a guest left behind waits for a host's reader that reads nothing. */
+/* How long what a guest left behind waits for a host's reader that reads nothing; and, once the
+ * machine is gone, for all readers together. */
 #define VSOCK_FLUSH_MS 60000
-/* How often deadlines are looked at, and full host sockets tried again. */
+/* How often deadlines are looked at, and tried again what has no event: full host sockets, and a
+ * kernel without memory. */
 #define VSOCK_TICK_MS 20
 
 /* Clients of a hybrid socket that have not written their line yet. */
@@ -66,6 +68,7 @@ struct conn {
     bool host_hup;      /* its peer is gone, or both halves are shut; there may be data left */
     bool host_end;      /* it gave its end */
     bool host_deaf;     /* it takes no more */
+    bool starved;       /* the kernel had no memory for it, and has no event for when it has */
     uint8_t shut_guest; /* halves that the guest shut */
     uint8_t shut_told;  /* halves that the guest was told are shut here */
 
@@ -106,11 +109,13 @@ struct vsock_device {
     bool accept_failed;                      /* out of descriptors: until the next tick */
     struct loop_source *tick;                /* owned */
     bool ticking;
+    uint64_t
+        finish_ms; /* the machine is gone: the loop ends then, or once nothing is left; 0: not */
 
     struct conn *conns; /* owned list */
     struct conn *buckets[VSOCK_BUCKETS];
     struct conn *ready_first, *ready_last;
-    unsigned n_conns, n_agents, n_lines, n_timed;
+    unsigned conns_max, n_conns, n_agents, n_lines, n_timed;
     uint64_t promised, held;
     uint32_t next_host_port;
 
@@ -156,6 +161,8 @@ void credit_passed(struct conn *c, uint32_t len);
 int held_add(struct conn *c, const struct iovec *iov, unsigned n, size_t skip);
 /* Writes as much as it takes. False: the socket takes no more at all. */
 bool held_flush(struct conn *c);
+/* Whether a write that failed so may be tried again: at the socket's event, or at the next tick. */
+bool held_may_wait(struct conn *c, int error);
 void held_drop(struct conn *c);
 
 /* refusal.c: one line in the log, of which there are not too many. */
@@ -167,6 +174,8 @@ void reset_queue(struct vsock_device *v, const struct reset *reset);
 
 /* from-guest.c, to-guest.c: work on a ring. True: there is more to do without waiting. */
 bool from_guest_run(struct vsock_device *v);
+/* What is in the ring before it stops, and no more than it has room for. */
+void from_guest_drain(struct vsock_device *v);
 bool to_guest_run(struct vsock_device *v);
 
 /* host.c */
@@ -176,6 +185,8 @@ struct conn *host_connect(struct vsock_device *v, uint32_t guest_port, uint32_t 
 void host_send(struct conn *c, const struct iovec *iov, unsigned n, size_t len);
 /* The guest shut what @c->shut_guest says. */
 void host_shut(struct conn *c);
+/* The guest has done with it, or is gone: what it sent goes on to the host. */
+void host_flush(struct conn *c);
 /* The guest answered the request. */
 void host_opened(struct conn *c);
 /* The host takes no more of the guest's data. */
@@ -189,7 +200,7 @@ int listeners_new(struct vsock_device *v, mvm_error **err);
 void listeners_free(struct vsock_device *v);
 /* Opens or closes the doors as the device can take more, or not. */
 void listeners_update(struct vsock_device *v);
-/* A hybrid client's socket has something to read. */
-void line_ready(struct conn *c);
+/* A hybrid client's socket has something to read; @ended: nothing comes after that. */
+void line_ready(struct conn *c, bool ended);
 
 #endif

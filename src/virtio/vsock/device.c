@@ -11,6 +11,8 @@ static void tick(void *user)
 
     v->ticking = false;
     v->accept_failed = false;
+    if (v->finish_ms && now >= v->finish_ms)
+        loop_stop(v->loop);
     for (struct conn *c = v->conns; c; c = next) {
         next = c->next; /* a tick ends its own connection at most */
         if (c->deadline_ms)
@@ -29,9 +31,11 @@ static void tick_update(struct vsock_device *v)
 /* Asks for what is worth being woken for. False: it is there already. */
 static bool rings_wait(struct vsock_device *v)
 {
-    if (v->n_resets < VSOCK_RESETS_PAUSE && v->tx->avail_idx != v->tx->next_avail)
-        return false;
-    if (!vqueue_wait(v->tx))
+    /* While too many resets wait none of the guest's packets is taken: a receive buffer helps, and
+     * nothing else. */
+    if (v->n_resets >= VSOCK_RESETS_PAUSE)
+        return vqueue_wait(v->rx);
+    if (v->tx->avail_idx != v->tx->next_avail || !vqueue_wait(v->tx))
         return false;
     if (!v->up || v->ready_first || v->n_resets > 0)
         return vqueue_wait(v->rx);
@@ -68,15 +72,37 @@ static bool work(void *user)
         more = !rings_wait(v);
     listeners_update(v);
     tick_update(v);
+    if (v->finish_ms && !v->conns)
+        loop_stop(v->loop);
     return more && v->rx && v->tx;
+}
+
+/* The guest's side of all connections is gone. What it sent is still the host's. */
+static void drop_guest(struct vsock_device *v)
+{
+    struct conn *next;
+
+    for (struct conn *c = v->conns; c; c = next) {
+        next = c->next;
+        if (c->state != CONN_FLUSH)
+            host_flush(c);
+    }
+    v->n_resets = v->resets_at = 0;
+    v->up = false;
 }
 
 static void drop_all(struct vsock_device *v)
 {
+    unsigned n = 0;
+
+    for (const struct conn *c = v->conns; c; c = c->next)
+        n += c->held_len > 0;
+    if (n > 0)
+        log_warning(v->log, "vsock",
+                    "%llu bytes of %u connections that nobody on the host reads are dropped",
+                    (unsigned long long) v->held, n);
     while (v->conns)
         conn_free(v->conns);
-    v->n_resets = v->resets_at = 0;
-    v->up = false;
 }
 
 int vsock_device_new(struct loop *loop, const struct vsock_ports *ports,
@@ -92,6 +118,7 @@ int vsock_device_new(struct loop *loop, const struct vsock_ports *ports,
     v->ports = ports;
     v->transport = transport;
     v->log = log;
+    v->conns_max = VSOCK_CONNECTIONS_MAX;
     v->resets = mem_array(VSOCK_RESETS_MAX, sizeof(v->resets[0]));
     v->once_used = mem_array(ports->n, sizeof(v->once_used[0]));
     if (!v->resets || !v->once_used)
@@ -119,6 +146,11 @@ void vsock_device_free(struct vsock_device *v)
     free(v);
 }
 
+void vsock_device_limit(struct vsock_device *v, unsigned connections)
+{
+    v->conns_max = connections < VSOCK_CONNECTIONS_MAX ? connections : VSOCK_CONNECTIONS_MAX;
+}
+
 void vsock_device_started(struct vsock_device *v, unsigned queue, struct vqueue *vq)
 {
     *(queue == VSOCK_QUEUE_RX ? &v->rx : &v->tx) = vq;
@@ -126,8 +158,21 @@ void vsock_device_started(struct vsock_device *v, unsigned queue, struct vqueue 
 
 void vsock_device_stopped(struct vsock_device *v, unsigned queue)
 {
+    /* A machine that stops takes the receive ring first: the other's index is still ours to move.
+     */
+    if (queue == VSOCK_QUEUE_RX && v->rx && v->tx)
+        from_guest_drain(v);
     *(queue == VSOCK_QUEUE_RX ? &v->rx : &v->tx) = NULL;
-    drop_all(v);
+    drop_guest(v);
+}
+
+void vsock_device_finish(struct vsock_device *v)
+{
+    drop_guest(v);
+    if (v->held > 0)
+        log_info(v->log, "vsock", "the machine is gone: %llu bytes still go to the host",
+                 (unsigned long long) v->held);
+    v->finish_ms = clock_now_ms() + VSOCK_FLUSH_MS;
 }
 
 void vsock_device_usage(const struct vsock_device *v, struct vsock_usage *ret)

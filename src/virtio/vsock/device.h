@@ -17,7 +17,8 @@
  * the guest's packets are taken, since each may ask for another.
  *
  * Ends. A shutdown of one half is passed on as such, both ways. The guest's shutdown of both halves
- * is answered with a reset at once, and what it sent before still goes to the host. When the host's
+ * is answered with a reset at once, and what it sent before still goes to the host; so it does when
+ * the guest is reset, and for a while after the end of the machine. When the host's
  * peer is gone, the guest is told that both halves are shut once all data is in its buffers, and
  * has some seconds to confirm.
  *
@@ -67,11 +68,19 @@ int vsock_device_new(struct loop *loop, const struct vsock_ports *ports,
                      const struct vsock_transport *transport, const struct log *log,
                      struct vsock_device **ret, mvm_error **err);
 void vsock_device_free(struct vsock_device *v);
+/* Fewer connections at once than VSOCK_CONNECTIONS_MAX, the agents' apart, so that there are always
+ * descriptors for those. */
+void vsock_device_limit(struct vsock_device *v, unsigned connections);
 MVM_DEFINE_AUTO(vsock_device, vsock_device_free)
 
-/* @vq: borrowed until vsock_device_stopped(). All connections end when one of the queues stops. */
+/* @vq: borrowed until vsock_device_stopped(). All connections end for the guest when one of the
+ * queues stops; what it sent before goes on to the host. */
 void vsock_device_started(struct vsock_device *v, unsigned queue, struct vqueue *vq);
 void vsock_device_stopped(struct vsock_device *v, unsigned queue);
+
+/* The machine is gone for good, its queues stopped. Stops the loop once the host has all that the
+ * guest sent, or some time has passed. */
+void vsock_device_finish(struct vsock_device *v);
 
 struct vsock_usage {
     unsigned connections;

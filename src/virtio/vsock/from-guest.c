@@ -27,11 +27,15 @@ static void gather_send(struct gather *g)
     g->len = 0;
 }
 
+/* Whether data of @c would go with what is gathered. */
+static bool gather_fits(const struct gather *g, const struct conn *c, unsigned n, size_t len)
+{
+    return g->conn == c && g->n + n <= GATHER_MAX && g->len + len <= GATHER_BYTES_MAX;
+}
+
 static void gather_add(struct gather *g, struct conn *c, const struct iovec *iov, unsigned n,
                        size_t len)
 {
-    if (g->conn && (g->conn != c || g->n + n > GATHER_MAX || g->len + len > GATHER_BYTES_MAX))
-        gather_send(g);
     g->conn = c;
     memcpy(g->iov + g->n, iov, n * sizeof(*iov));
     g->n += n;
@@ -165,9 +169,11 @@ static void take_packet(struct vsock_device *v, struct gather *g, const struct v
 {
     struct conn *c = check_addresses(v, p) ? conn_find(v, p->src_port, p->dst_port) : NULL;
 
-    if (g->conn && (g->conn != c || p->op != VSOCK_OP_RW)) {
+    /* Before a byte of this packet counts: sending may end the connection, or take all that came
+     * for passed on. */
+    if (g->conn && (p->op != VSOCK_OP_RW || !gather_fits(g, c, n, p->len))) {
         gather_send(g);
-        c = c ? conn_find(v, p->src_port, p->dst_port) : NULL; /* it may be gone by that */
+        c = c ? conn_find(v, p->src_port, p->dst_port) : NULL;
     }
     if (c)
         take_known(g, c, p, iov, n);
@@ -209,7 +215,8 @@ static void take_chain(struct vsock_device *v, struct gather *g, const struct vc
     take_packet(v, g, &p, iov, n);
 }
 
-bool from_guest_run(struct vsock_device *v)
+/* 1: there may be more; 0; MVM_E_*: the ring is broken. */
+static int take_batch(struct vsock_device *v)
 {
     struct iovec iov[VSOCK_CHAIN_MAX];
     struct vchain chain = { .iov = iov, .max = ARRAY_SIZE(iov) };
@@ -227,12 +234,27 @@ bool from_guest_run(struct vsock_device *v)
         done++;
     }
     gather_send(&g);
-    if (r < 0) {
-        log_error(v->log, "vsock", "the guest's transmit ring is broken: the device needs a reset");
-        v->transport->broke(v->transport->user, VSOCK_QUEUE_TX);
-        return false;
-    }
+    if (r < 0)
+        return r;
     if (vqueue_publish(v->tx))
         v->transport->notify(v->transport->user, VSOCK_QUEUE_TX);
     return done == FROM_GUEST_BATCH;
+}
+
+bool from_guest_run(struct vsock_device *v)
+{
+    int r = take_batch(v);
+
+    if (r < 0) {
+        log_error(v->log, "vsock", "the guest's transmit ring is broken: the device needs a reset");
+        v->transport->broke(v->transport->user, VSOCK_QUEUE_TX);
+    }
+    return r > 0;
+}
+
+void from_guest_drain(struct vsock_device *v)
+{
+    /* A guest that runs on may add more; a ring that is broken gives no more. */
+    for (unsigned n = 0; n < v->tx->size && take_batch(v) > 0; n += FROM_GUEST_BATCH)
+        ;
 }

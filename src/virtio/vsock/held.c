@@ -59,15 +59,26 @@ void held_drop(struct conn *c)
     c->held_at = c->held_len = c->held_cap = 0;
 }
 
+bool held_may_wait(struct conn *c, int error)
+{
+    if (error != ENOBUFS)
+        return error == EAGAIN;
+    c->starved = true;
+    if (!c->deadline_ms)
+        conn_set_deadline(c, VSOCK_TICK_MS);
+    return true;
+}
+
 bool held_flush(struct conn *c)
 {
+    c->starved = false;
     while (c->held_len > 0) {
         ssize_t n = send(c->fd, c->held + c->held_at, c->held_len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return errno == EAGAIN || errno == ENOBUFS;
+            return held_may_wait(c, errno);
         c->held_at += (size_t) n;
         c->held_len -= (size_t) n;
         c->device->held -= (size_t) n;

@@ -61,12 +61,23 @@ static void host_writable(struct conn *c)
     }
 }
 
+/* A guest that shut its receiving half reads nothing any more, so that the end behind what it did
+ * not read would never be found. */
+static void end_unread(struct conn *c)
+{
+    if (c->state != CONN_OPEN || c->host_end || !c->host_hup || !(c->shut_guest & VSOCK_SHUT_RCV))
+        return;
+    c->host_end = true;
+    conn_owe(c, OWE_SHUTDOWN);
+    host_is_deaf(c);
+}
+
 static void host_event(void *user, uint32_t events)
 {
     struct conn *c = user;
 
     if (c->state == CONN_LINE) {
-        line_ready(c);
+        line_ready(c, (events & (EPOLLRDHUP | EPOLLHUP)) != 0);
         return;
     }
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
@@ -76,6 +87,7 @@ static void host_event(void *user, uint32_t events)
     }
     if (events & EPOLLHUP)
         c->host_hup = true;
+    end_unread(c);
     if (c->host_hup && c->host_end)
         host_is_deaf(c);
     else if (events & (EPOLLOUT | EPOLLHUP))
@@ -103,7 +115,7 @@ void host_send(struct conn *c, const struct iovec *iov, unsigned n, size_t len)
         do
             sent = sendmsg(c->fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
         while (sent < 0 && errno == EINTR);
-        if (sent < 0 && errno != EAGAIN && errno != ENOBUFS) {
+        if (sent < 0 && !held_may_wait(c, errno)) {
             host_is_deaf(c);
             return;
         }
@@ -115,22 +127,8 @@ void host_send(struct conn *c, const struct iovec *iov, unsigned n, size_t len)
         hold(c, iov, n, (size_t) sent);
 }
 
-void host_shut(struct conn *c)
+void host_flush(struct conn *c)
 {
-    const struct reset reset = { .cid = VSOCK_CID_HOST,
-                                 .guest_port = c->guest_port,
-                                 .host_port = c->host_port,
-                                 .type = VSOCK_TYPE_STREAM };
-
-    if (c->shut_guest != VSOCK_SHUT_BOTH) {
-        if (c->shut_guest & VSOCK_SHUT_RCV)
-            (void) shutdown(c->fd, SHUT_RD); /* the host's next write fails with EPIPE */
-        if (c->held_len == 0)
-            end_sending(c);
-        return;
-    }
-    /* The guest is done: it hears so at once, and what it sent goes on to the host. */
-    reset_queue(c->device, &reset);
     conn_drop_address(c);
     conn_unready(c);
     c->owes = 0;
@@ -140,6 +138,25 @@ void host_shut(struct conn *c)
     }
     conn_set_state(c, CONN_FLUSH);
     conn_set_deadline(c, VSOCK_FLUSH_MS);
+}
+
+void host_shut(struct conn *c)
+{
+    const struct reset reset = { .cid = VSOCK_CID_HOST,
+                                 .guest_port = c->guest_port,
+                                 .host_port = c->host_port,
+                                 .type = VSOCK_TYPE_STREAM };
+
+    if (c->shut_guest != VSOCK_SHUT_BOTH) {
+        if (c->shut_guest & VSOCK_SHUT_RCV)
+            (void) shutdown(c->fd, SHUT_RD); /* the host's next write fails with EPIPE; and it is an
+                                              * event, which tells a hangup of before anew */
+        if (c->held_len == 0)
+            end_sending(c);
+        return;
+    }
+    reset_queue(c->device, &reset); /* the guest hears at once that it is done */
+    host_flush(c);
 }
 
 /* "OK <port>\n" fits into a socket that nothing was written to. */
@@ -259,7 +276,7 @@ struct conn *host_connect(struct vsock_device *v, uint32_t guest_port, uint32_t 
 
     if (!conn_has_place(v, false)) {
         refuse(v, "limit", guest_port, host_port, "%u connections at once are the most",
-               VSOCK_CONNECTIONS_MAX);
+               v->conns_max);
         return NULL;
     }
     if (!find_target(v, host_port, path, &fd, &why)) {
@@ -302,8 +319,16 @@ void host_tick(struct conn *c, uint64_t now_ms)
         connect_again(c, late);
         return;
     }
-    if (!late)
+    if (c->state == CONN_OPEN) {
+        conn_set_deadline(c, 0); /* for nothing else than this */
+        host_writable(c);
         return;
+    }
+    if (!late) {
+        if (c->starved)
+            host_writable(c); /* left by the guest, its deadline goes on */
+        return;
+    }
     if (c->state == CONN_GUEST_WAIT)
         refuse(c->device, "timeout", c->guest_port, c->host_port, "the guest does not answer");
     else if (c->state == CONN_LINE)

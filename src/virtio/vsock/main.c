@@ -2,7 +2,8 @@
 /*
  * microvm-vsock: the socket device of one VM, in a process of its own. Descriptor 3 is the
  * connected vhost-user socket of the machine, the words of the command line say what is served
- * (ports.h), stderr is the log. It ends with the machine, or with the process that started it.
+ * (ports.h), stderr is the log. It ends with the machine, once the host has what the guest sent, or
+ * with the process that started it.
  *
  * Before the first byte from the machine is read, everything goes that is not needed from then on:
  * descriptors, files, privileges, memory without end, and all system calls but those of a loop over
@@ -23,9 +24,12 @@
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
 
-/* Besides connections: standard streams, machine, loop, rings, and the sockets of the command line.
- */
-#define OTHER_FDS (32 + VSOCK_SERVES_MAX)
+/* Besides connections and the sockets of the command line: standard streams, machine, loop, rings,
+ * and those of a message. */
+#define OTHER_FDS 32
+/* Where the log ends, if it is a file: refusals come at ten lines a second as long as a guest wants
+ * it, which is some hours of them. */
+#define LOG_BYTES_MAX (16u << 20)
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -80,9 +84,12 @@ static void session_ended(void *user, const char *reason)
 {
     struct server *s = user;
 
-    if (reason)
-        log_error(s->log, "vsock", "vhost-user: %s", reason);
-    s->failed = reason != NULL;
+    if (!reason) {
+        vsock_device_finish(s->device);
+        return;
+    }
+    log_error(s->log, "vsock", "vhost-user: %s", reason);
+    s->failed = true;
     loop_stop(s->loop);
 }
 
@@ -160,7 +167,6 @@ static int set_limit(int what, rlim_t value, mvm_error **err)
 
     if (getrlimit((__rlimit_resource_t) what, &limit) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "read a limit");
-    /* Fewer descriptors than wanted are fewer connections, which is told when it comes to that. */
     limit.rlim_cur = value < limit.rlim_max ? value : limit.rlim_max;
     limit.rlim_max = limit.rlim_cur;
     if (setrlimit((__rlimit_resource_t) what, &limit) < 0)
@@ -168,12 +174,34 @@ static int set_limit(int what, rlim_t value, mvm_error **err)
     return 0;
 }
 
-static int set_limits(mvm_error **err)
+/* Where there are fewer descriptors than wanted, there are fewer connections, and none of the
+ * agents'. */
+static int limit_descriptors(const struct vsock_ports *ports, unsigned *ret_connections,
+                             mvm_error **err)
 {
-    int r = set_limit(RLIMIT_NOFILE, VSOCK_CONNECTIONS_MAX + VSOCK_AGENT_RESERVE + OTHER_FDS, err);
+    const rlim_t others = OTHER_FDS + ports->n + VSOCK_AGENT_RESERVE;
+    struct rlimit limit;
+    int r = set_limit(RLIMIT_NOFILE, VSOCK_CONNECTIONS_MAX + others, err);
+
+    if (r < 0)
+        return r;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "read a limit");
+    if (limit.rlim_cur <= others)
+        return mvm_fail(err, MVM_E_SYS, 0, "a limit of %llu open files, where %llu are needed",
+                        (unsigned long long) limit.rlim_cur, (unsigned long long) others + 1);
+    *ret_connections = (unsigned) (limit.rlim_cur - others); /* VSOCK_CONNECTIONS_MAX at most */
+    return 0;
+}
+
+static int set_limits(const struct vsock_ports *ports, unsigned *ret_connections, mvm_error **err)
+{
+    int r = limit_descriptors(ports, ret_connections, err);
 
     if (r == 0)
         r = set_limit(RLIMIT_CORE, 0, err);
+    if (r == 0)
+        r = set_limit(RLIMIT_FSIZE, LOG_BYTES_MAX, err);
     if (r == 0 && LIMIT_MEMORY)
         r = set_limit(RLIMIT_DATA, VSOCK_MEMORY_MAX, err);
     return r;
@@ -219,14 +247,14 @@ static int filter_calls(mvm_error **err)
     return confine_calls(calls, ARRAY_SIZE(calls), err);
 }
 
-static int enter_jail(const struct vsock_ports *ports, mvm_error **err)
+static int enter_jail(const struct vsock_ports *ports, unsigned *ret_connections, mvm_error **err)
 {
     int r = end_with_parent(err);
 
     if (r == 0)
         r = keep_sockets(ports, err);
     if (r == 0)
-        r = set_limits(err);
+        r = set_limits(ports, ret_connections, err);
     if (r == 0)
         r = confine_privileges(err);
     if (r == 0)
@@ -234,7 +262,8 @@ static int enter_jail(const struct vsock_ports *ports, mvm_error **err)
     return r;
 }
 
-static int serve(const struct vsock_ports *ports, const struct log *log, mvm_error **err)
+static int serve(const struct vsock_ports *ports, unsigned connections, const struct log *log,
+                 mvm_error **err)
 {
     static const uint8_t config[8] = { VSOCK_CID_GUEST }; /* virtio 1.2, 5.10.4 */
     struct server s = { .log = log };
@@ -261,6 +290,11 @@ static int serve(const struct vsock_ports *ports, const struct log *log, mvm_err
         r = vsock_device_new(loop, ports, &transport, log, &vsock, err);
     s.loop = loop;
     s.device = vsock;
+    if (r == 0 && connections < VSOCK_CONNECTIONS_MAX) {
+        log_warning(log, "vsock", "the limit of open files leaves %u connections at once",
+                    connections);
+        vsock_device_limit(vsock, connections);
+    }
     if (r == 0)
         r = vhost_user_new(loop, VSOCK_FD_MACHINE, &device, &vhost_user, err);
     s.vhost_user = vhost_user;
@@ -278,18 +312,20 @@ int main(int argc, char **argv)
                              .level = LOG_LEVEL_INFO };
     mvm_autovalue(vsock_ports) ports = { .items = NULL };
     mvm_autoerror mvm_error *err = NULL;
+    unsigned connections = 0;
     int r;
 
     (void) argc;
     (void) signal(SIGPIPE, SIG_IGN);
+    (void) signal(SIGXFSZ, SIG_IGN); /* a log that is full loses its lines, and nothing more */
     r = vsock_ports_decode(argv + 1, &ports, &err);
     if (r == 0)
-        r = enter_jail(&ports, &err);
+        r = enter_jail(&ports, &connections, &err);
     if (r < 0) {
         log_error(&log, "vsock", "%s", mvm_error_message(err));
         return r == MVM_E_ARG || r == MVM_E_LIMIT ? EXIT_USAGE : EXIT_FAILED;
     }
-    r = serve(&ports, &log, &err);
+    r = serve(&ports, connections, &log, &err);
     if (r < 0)
         log_error(&log, "vsock", "%s", mvm_error_message(err));
     return r == 0 ? 0 : EXIT_FAILED;

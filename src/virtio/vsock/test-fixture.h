@@ -140,6 +140,23 @@ static inline int join(struct fixture *f, uint32_t port)
     return take_client(f->server);
 }
 
+/* The agent's one connection to the host, after which clients of its are let in. */
+static inline void agent_comes(struct fixture *f, uint32_t port)
+{
+    guest_give_all(&f->g);
+    guest_send(&f->g, port, 2000, VSOCK_OP_REQUEST, NULL, 0);
+    (void) assert_packet(f, VSOCK_OP_RESPONSE, port, 2000);
+}
+
+/* The driver resets the device and begins anew. */
+static inline void reset_device(struct fixture *f)
+{
+    vsock_device_stopped(f->g.device, VSOCK_QUEUE_RX);
+    vsock_device_stopped(f->g.device, VSOCK_QUEUE_TX);
+    guest_step(&f->g);
+    assert_int_equal(guest_start(&f->g), 0);
+}
+
 static inline void assert_read(int fd, const char *text)
 {
     char got[256] = "";

@@ -199,6 +199,8 @@ static void as_many_connections_as_the_limit_and_not_one_more(void **state)
     int fds[VSOCK_CONNECTIONS_MAX];
     int agent;
 
+    agent_comes(f, 1);
+    guest_send(&f->g, 1, 2000, VSOCK_OP_RST, NULL, 0);
     for (unsigned i = 0; i < VSOCK_CONNECTIONS_MAX; i++)
         fds[i] = join(f, PORT + i);
     guest_send(&f->g, 1, 1, VSOCK_OP_REQUEST, NULL, 0);
@@ -230,6 +232,31 @@ static void as_many_connections_as_the_limit_and_not_one_more(void **state)
     for (unsigned i = 0; i < VSOCK_CONNECTIONS_MAX; i++)
         (void) close(fds[i]);
     (void) close(agent);
+}
+
+static void a_lower_limit_leaves_the_agents_their_places(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int first = -EBADF;
+    mvm_autoclose int client = -EBADF;
+    mvm_autoclose int agent = -EBADF;
+    struct vsock_packet p;
+
+    vsock_device_limit(f->g.device, 2);
+    agent_comes(f, PORT);
+    first = join(f, PORT + 1);
+    guest_send(&f->g, PORT + 2, 1, VSOCK_OP_REQUEST, NULL, 0);
+    (void) assert_packet(f, VSOCK_OP_RST, PORT + 2, 1);
+    assert_logged(f, "2 connections at once are the most");
+    client = dial(f, "listen");
+    agent = dial(f, "agent");
+    guest_step(&f->g);
+    guest_step(&f->g);
+    assert_true(guest_take(&f->g, &p, NULL));
+    assert_int_equal(p.dst_port, 2000);
+    assert_silence(f); /* the other one waits */
+    vsock_device_limit(f->g.device, VSOCK_CONNECTIONS_MAX + 1);
+    assert_int_equal(f->g.device->conns_max, VSOCK_CONNECTIONS_MAX);
 }
 
 static void a_flood_without_receive_buffers_is_answered_once_there_are_some(void **state)
@@ -331,6 +358,7 @@ int main(void)
         TEST(a_guest_without_room_stalls_its_own_connection_alone),
         TEST(without_receive_buffers_everything_waits_and_nothing_is_lost),
         TEST(as_many_connections_as_the_limit_and_not_one_more),
+        TEST(a_lower_limit_leaves_the_agents_their_places),
         TEST(a_flood_without_receive_buffers_is_answered_once_there_are_some),
         TEST(a_lie_right_behind_data_ends_the_connection_once),
         TEST(what_is_held_keeps_its_order_while_it_comes_and_goes),

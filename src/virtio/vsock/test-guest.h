@@ -13,14 +13,14 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define GUEST_MEMORY (4u << 20)
+#define GUEST_MEMORY (16u << 20)
 #define GUEST_RX_SIZE 128
-#define GUEST_TX_SIZE 64
+#define GUEST_TX_SIZE 256
 /* A receive buffer as Linux': header and 4 KiB, in two descriptors. */
 #define GUEST_RX_BUFFERS 64
 #define GUEST_RX_AT 0x40000u
 #define GUEST_RX_DATA 4096u
-#define GUEST_TX_BUFFERS 32
+#define GUEST_TX_BUFFERS 100
 #define GUEST_TX_AT 0x100000u
 #define GUEST_TX_STEP (68u << 10)
 #define GUEST_WINDOW (256u << 10)

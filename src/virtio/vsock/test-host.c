@@ -125,6 +125,63 @@ static void the_first_connection_is_joined_and_later_ones_are_reset(void **state
     (void) assert_packet(f, VSOCK_OP_RST, PORT, 2000);
 }
 
+static void agent_clients_wait_for_the_agents_own_connection(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = dial(f, "agent");
+
+    guest_give_all(&f->g);
+    guest_step(&f->g);
+    guest_step(&f->g);
+    assert_silence(f);
+    assert_int_equal(connections(f), 0);                      /* in the backlog */
+    guest_send(&f->g, PORT, 1000, VSOCK_OP_REQUEST, NULL, 0); /* another one is not the agent's */
+    (void) assert_packet(f, VSOCK_OP_RST, PORT, 1000);
+    assert_silence(f);
+    agent_comes(f, PORT);
+    guest_step(&f->g);
+    (void) assert_asked(f, 2000);
+}
+
+static void agent_clients_wait_over_a_reset_before_the_agent_came(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = dial(f, "agent");
+
+    guest_give_all(&f->g);
+    guest_step(&f->g);
+    reset_device(f);
+    guest_give_all(&f->g);
+    guest_step(&f->g);
+    guest_step(&f->g);
+    assert_silence(f);
+    agent_comes(f, PORT);
+    guest_step(&f->g);
+    (void) assert_asked(f, 2000);
+}
+
+/* The agent's own connection comes once: nothing would end the wait of a client after a reset. */
+static void agent_clients_ask_the_guest_after_a_reset(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int fd = -EBADF;
+    uint32_t host_port;
+
+    agent_comes(f, PORT);
+    reset_device(f);
+    assert_end(f->once_far);
+    fd = dial(f, "agent");
+    guest_step(&f->g);
+    assert_int_equal(connections(f), 0); /* the driver is not there */
+    guest_give_all(&f->g);
+    guest_step(&f->g);
+    guest_step(&f->g);
+    host_port = assert_asked(f, 2000);
+    guest_send(&f->g, 2000, host_port, VSOCK_OP_RST, NULL, 0);
+    assert_end(fd);
+    assert_logged(f, "reason=guest-refused");
+}
+
 static void hybrid_clients_name_their_port_in_a_line(void **state)
 {
     struct fixture *f = *state;
@@ -156,6 +213,7 @@ static void assert_line_refused(struct fixture *f, const char *line, const char 
     char c;
     ssize_t n;
 
+    f->g.device->refusals.told = 0; /* as if they came one a second */
     say(fd, line);
     guest_step(&f->g);
     guest_step(&f->g);
@@ -175,6 +233,8 @@ static void hybrid_lines_that_are_wrong_are_refused(void **state)
                                        "connect 5\n",
                                        "CONNECT 5 \n",
                                        "CONNECT -5\n",
+                                       "CONNECT 0\n",
+                                       "CONNECT 00\n",
                                        "CONNECT 4294967295\n",
                                        "CONNECT 4294967296\n",
                                        "12345678901234567890123456789012" };
@@ -228,6 +288,37 @@ static void hybrid_clients_that_say_nothing_are_bounded_in_number_and_time(void 
     assert_int_equal(connections(f), 0);
 }
 
+static void hybrid_clients_that_end_amid_their_line_hold_no_place(void **state)
+{
+    struct fixture *f = *state;
+    mvm_autoclose int half = -EBADF;
+    mvm_autoclose int whole = -EBADF;
+
+    guest_give_all(&f->g);
+    guest_step(&f->g);
+    for (size_t i = 0; i < VSOCK_LINES_MAX; i++) {
+        mvm_autoclose int fd = dial(f, "hybrid");
+
+        say(fd, "CONNECT 5");
+    }
+    half = dial(f, "hybrid");
+    say(half, "CONNECT 5");
+    guest_step(&f->g);
+    guest_step(&f->g);
+    assert_int_equal(connections(f), 1); /* it may go on */
+    assert_logged(f, "without its end");
+    shutdown(half, SHUT_WR);
+    guest_step(&f->g);
+    assert_end(half);
+    assert_int_equal(connections(f), 0);
+    whole = dial(f, "hybrid");
+    say(whole, "CONNECT 52\nall of it");
+    shutdown(whole, SHUT_WR); /* ends what it sends, and not its line */
+    guest_step(&f->g);
+    guest_step(&f->g);
+    (void) assert_asked(f, 52);
+}
+
 static void the_guest_reaches_sockets_beside_the_hybrid_one(void **state)
 {
     struct fixture *f = *state;
@@ -269,10 +360,14 @@ int main(void)
         TEST(requests_wait_for_receive_buffers_and_are_not_reset_before),
         TEST(running_out_of_descriptors_makes_clients_wait),
         TEST(the_first_connection_is_joined_and_later_ones_are_reset),
+        TEST(agent_clients_wait_for_the_agents_own_connection),
+        TEST(agent_clients_wait_over_a_reset_before_the_agent_came),
+        TEST(agent_clients_ask_the_guest_after_a_reset),
         TEST(hybrid_clients_name_their_port_in_a_line),
         TEST(hybrid_lines_that_are_wrong_are_refused),
         TEST(the_longest_hybrid_line_is_taken),
         TEST(hybrid_clients_that_say_nothing_are_bounded_in_number_and_time),
+        TEST(hybrid_clients_that_end_amid_their_line_hold_no_place),
         TEST(the_guest_reaches_sockets_beside_the_hybrid_one),
         TEST(refusals_fill_no_log),
     };
