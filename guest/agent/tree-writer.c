@@ -350,19 +350,21 @@ static int add_folder(struct tree_writer *w, const struct agent_file *f, mvm_err
     const char *name = f->name ? f->name : "", *last;
     mvm_autoclose int dir_fd = -EBADF;
     mvm_autoclose int fd = -EBADF;
+    bool made;
     int r;
 
     r = find_place(w, name, &dir_fd, &last, err);
     if (r < 0)
         return r;
     /* Ours alone until the end gives it its mode; but ours for sure. */
-    if (last && mkdirat(dir_fd, last, (f->mode & 0777) | 0700) < 0 && errno != EEXIST)
+    made = last && mkdirat(dir_fd, last, (f->mode & 0777) | 0700) == 0;
+    if (last && !made && errno != EEXIST)
         return mvm_fail(err, MVM_E_SYS, errno, "make the folder '%s'", name[0] ? name : w->path);
     if (name[0] == '\0')
         r = path_open_in_root(w->root_fd, w->path, O_PATH | O_DIRECTORY, &w->base_fd, err);
     else
         r = path_open_beneath(dir_fd, last, O_PATH | O_DIRECTORY, 0, &fd, err);
-    return r < 0 ? r : remember_folder(w, f, err);
+    return r < 0 || !made ? r : remember_folder(w, f, err);
 }
 
 /* From the innermost outwards: a folder that gets a mode without "x" is not entered again. */
