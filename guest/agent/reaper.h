@@ -11,8 +11,8 @@
 
 #include <sys/types.h>
 
-/* Statuses taken in one turn of the loop: the guest's programs can make orphans faster than they are
- * reaped, and the agent's clients have to be heard meanwhile. */
+/* Statuses taken in one turn of the loop: the guest's programs can make orphans faster than they
+ * are reaped, and the agent's clients have to be heard meanwhile. */
 #define REAPER_BATCH 64
 
 struct child_watch {
