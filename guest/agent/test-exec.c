@@ -2,37 +2,6 @@
 #include "guest/agent/conn.h"
 #include "guest/agent/test-exec-client.h"
 
-static struct world w;
-static struct client c;
-
-static int set_up(void **state)
-{
-    (void) state;
-    if (geteuid() != 0)
-        return 0;
-    world_open(&w, NULL);
-    client_open(&c, &w);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void) state;
-    if (geteuid() != 0)
-        return 0;
-    client_close(&c);
-    world_turn(&w, 0);
-    world_close(&w);
-    return 0;
-}
-
-/* Programs are started as any user. */
-static void need_root(void)
-{
-    if (geteuid() != 0)
-        skip();
-}
-
 static void streams_and_status_come_apart(void **state)
 {
     struct exec_client e;
@@ -421,41 +390,6 @@ static void orphans_are_reaped(void **state)
     exec_deinit(&e);
 }
 
-static unsigned count_zombies(const pid_t *pids, unsigned n)
-{
-    unsigned zombies = 0;
-
-    for (unsigned i = 0; i < n; i++) {
-        siginfo_t info = { .si_pid = 0 };
-
-        zombies += waitid(P_PID, (id_t) pids[i], &info, WEXITED | WNOHANG | WNOWAIT) == 0;
-    }
-    return zombies;
-}
-
-/* Programs that make orphans without end must not keep the agent from its clients. */
-static void orphans_are_reaped_in_batches(void **state)
-{
-    pid_t pids[3 * REAPER_BATCH];
-
-    (void) state;
-    need_root();
-    for (unsigned i = 0; i < ARRAY_SIZE(pids); i++) {
-        siginfo_t info;
-
-        pids[i] = fork();
-        if (pids[i] == 0)
-            _exit(0);
-        assert_true(pids[i] > 0);
-        assert_int_equal(waitid(P_PID, (id_t) pids[i], &info, WEXITED | WNOWAIT), 0);
-    }
-    world_turn(&w, 0); /* one signal for all of them */
-    assert_int_equal(count_zombies(pids, ARRAY_SIZE(pids)), 2 * REAPER_BATCH);
-    for (int turn = 0; turn < 3; turn++)
-        world_turn(&w, 0);
-    assert_int_equal(count_zombies(pids, ARRAY_SIZE(pids)), 0);
-}
-
 static void deaf_client_stalls_its_own_program(void **state)
 {
     struct exec_client deaf, good;
@@ -548,8 +482,6 @@ static void many_programs_leave_nothing(void **state)
         assert_true(__sanitizer_get_current_allocated_bytes() < memory + 4096);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -570,7 +502,6 @@ int main(void)
         TEST(deadline_kills_the_program),
         TEST(messages_out_of_order_end_the_stream),
         TEST(orphans_are_reaped),
-        TEST(orphans_are_reaped_in_batches),
         TEST(deaf_client_stalls_its_own_program),
         TEST(programs_at_once_have_a_limit),
         TEST(many_programs_leave_nothing),
