@@ -123,8 +123,8 @@ static void on_socket(void *user, uint32_t events)
 
     if (c->connecting)
         conn_connected(c);
-    else if (c->paused && (events & (EPOLLHUP | EPOLLERR)))
-        conn_die(c); /* what waits has nobody to go to */
+    else if (c->paused && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
+        conn_die(c); /* as conn_receive() at the end, which is not read so far */
     else if (events & ~(uint32_t) EPOLLOUT)
         conn_receive(c);
     conn_kick(c);
@@ -155,7 +155,7 @@ static void conn_give_room(struct conn *c)
     conn_rotate_calls(c);
 }
 
-static void conn_sweep(struct conn *c)
+void conn_sweep(struct conn *c)
 {
     for (struct call **at = &c->calls; *at;) {
         struct call *call = *at;
@@ -172,7 +172,9 @@ static void conn_sweep(struct conn *c)
 
 static void conn_watch(struct conn *c)
 {
-    uint32_t events = c->paused || c->connecting ? 0 : EPOLLIN;
+    /* Of a paused one the end is all that counts: vsock tells that alone of a peer that has gone
+     * while bytes of it wait to be read, and room to write never comes again. */
+    uint32_t events = c->connecting ? 0 : c->paused ? EPOLLRDHUP : EPOLLIN;
 
     if (c->connecting || conn_waiting(c) > 0)
         events |= EPOLLOUT;

@@ -34,6 +34,9 @@ struct conn {
 /* Takes @fd over, on failure too. */
 int conn_new(struct server *s, int fd, bool connecting, struct conn **ret, mvm_error **err);
 void conn_free(struct conn *c); /* NULL is fine; its calls are released */
+/* Releases the calls that have been answered, or all of a dead connection. Not within a call's own
+ * step. */
+void conn_sweep(struct conn *c);
 bool conn_has_room(const struct conn *c);
 /* There is something to send, or to clean up: when the turn ends. */
 void conn_kick(struct conn *c);

@@ -44,6 +44,21 @@ int file_info_get(int dir_fd, const char *name, const char *shown, struct agent_
     return r;
 }
 
+int file_info_open(int dir_fd, const char *name, const struct agent_file *f, int *ret_fd,
+                   mvm_error **err)
+{
+    mvm_autoclose int fd = -EBADF;
+    struct stat st;
+
+    fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "open '%s'", name);
+    if ((st.st_mode & S_IFMT) != (f->mode & S_IFMT))
+        return mvm_fail(err, MVM_E_CANCELLED, 0, "'%s' has been replaced meanwhile", name);
+    *ret_fd = steal_fd(&fd);
+    return 0;
+}
+
 void file_info_release(struct agent_file *f)
 {
     f->name = NULL;

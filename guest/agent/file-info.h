@@ -15,6 +15,10 @@
  * @shown. Names and targets are bytes, of any encoding. */
 int file_info_get(int dir_fd, const char *name, const char *shown, struct agent_file *ret,
                   mvm_error **err);
+/* Opens what @f is the info of, with flags that let a file which took its place do no harm.
+ * MVM_E_CANCELLED: one of another type did. */
+int file_info_open(int dir_fd, const char *name, const struct agent_file *f, int *ret_fd,
+                   mvm_error **err);
 void file_info_release(struct agent_file *f); /* the borrowed name is not freed */
 
 #endif

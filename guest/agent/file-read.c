@@ -4,7 +4,8 @@
  * inside the root. In a tree nothing is followed: each name is opened in the folder that holds it.
  *
  * A tree is read piece by piece, as the connection's queue has room. What others do to it meanwhile
- * may show or not; but a file whose content does not fill the size that was told ends the call.
+ * may show or not: an entry that has gone is left out. But a file that is replaced, or whose
+ * content does not fill the size that was told, ends the call.
  */
 #include "guest/agent/file-info.h"
 #include "guest/agent/methods.h"
@@ -94,22 +95,6 @@ static int push_level(struct reader *r, int fd, size_t name_len, mvm_error **err
     return 0;
 }
 
-/* Opens what @f is the info of, with a flag that lets a file which took its place do no harm. */
-static int open_same(int dir_fd, const char *name, const struct agent_file *f, int *ret_fd,
-                     mvm_error **err)
-{
-    mvm_autoclose int fd = -EBADF;
-    struct stat st;
-
-    fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "open '%s'", name);
-    if ((st.st_mode & S_IFMT) != (f->mode & S_IFMT))
-        return mvm_fail(err, MVM_E_CANCELLED, 0, "'%s' has been replaced meanwhile", name);
-    *ret_fd = steal_fd(&fd);
-    return 0;
-}
-
 /* Sends the info of @name in @dir_fd, and opens what its content comes from. */
 static int begin_item(struct call *c, int dir_fd, const char *name, mvm_error **err)
 {
@@ -121,7 +106,7 @@ static int begin_item(struct call *c, int dir_fd, const char *name, mvm_error **
     if (rc < 0)
         return rc;
     if (!r->lists && (S_ISREG(f.mode) || S_ISDIR(f.mode)))
-        rc = open_same(dir_fd, name, &f, &fd, err);
+        rc = file_info_open(dir_fd, name, &f, &fd, err);
     if (rc == 0)
         rc = send_info(c, &f, err);
     r->left = f.size;
@@ -170,6 +155,7 @@ static int next_entry(struct call *c, mvm_error **err)
 {
     struct reader *r = c->state;
     struct level *l = &r->levels[r->depth - 1];
+    mvm_autoerror mvm_error *why = NULL;
     struct dirent *entry;
     int rc;
 
@@ -185,8 +171,13 @@ static int next_entry(struct call *c, mvm_error **err)
     if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
         return 0;
     set_name(r, l->name_len, entry->d_name);
-    rc = strbuf_check(&r->name, "a path", err);
-    return rc < 0 ? rc : begin_item(c, dirfd(l->dir), entry->d_name, err);
+    rc = strbuf_check(&r->name, "a path", &why);
+    if (rc == 0)
+        rc = begin_item(c, dirfd(l->dir), entry->d_name, &why);
+    if (rc == MVM_E_SYS && mvm_error_errno(why) == ENOENT)
+        return 0; /* it has gone since the folder was read; nothing was sent of it */
+    error_move(err, steal_ptr(&why));
+    return rc;
 }
 
 /* The asked path itself, opened anew for reading: by the same descriptor, whatever its name is by

@@ -73,8 +73,7 @@ static bool kill_member(int proc_fd, const char *entry, pid_t session)
     return kill((pid_t) pid, SIGKILL) == 0;
 }
 
-/* True: somebody was killed. */
-static bool kill_members(pid_t session)
+bool machine_kill_members(pid_t session)
 {
     DIR *proc = opendir("/proc");
     struct dirent *entry;
@@ -93,7 +92,7 @@ void machine_kill_session(void *user, pid_t pid)
     (void) user;
     (void) kill(-pid, SIGKILL); /* most sessions are one group */
     (void) kill(pid, SIGKILL);
-    for (int round = 0; round < KILL_ROUNDS_MAX && kill_members(pid); round++)
+    for (int round = 0; round < KILL_ROUNDS_MAX && machine_kill_members(pid); round++)
         continue;
 }
 

@@ -39,6 +39,8 @@ int machine_start(void *user, const struct agent_start *start, struct program *r
                   mvm_error **err);
 void machine_signal(void *user, pid_t pid, int number);
 void machine_kill_session(void *user, pid_t pid);
+/* A round of that over /proc: kills who runs. True: somebody did. */
+bool machine_kill_members(pid_t session);
 void machine_kill_all(void *user);
 void machine_sync(void *user);
 int machine_set_clock(void *user, int64_t unix_ns, mvm_error **err);

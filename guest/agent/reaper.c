@@ -12,9 +12,8 @@ static void on_signal(void *user, uint32_t events)
     struct signalfd_siginfo info;
 
     (void) events;
-    while (read(r->fd, &info, sizeof(info)) > 0)
-        continue; /* one may stand for many children */
-    reaper_reap(r);
+    if (read(r->fd, &info, sizeof(info)) > 0) /* one may stand for many children */
+        reaper_reap(r);
 }
 
 int reaper_open(struct reaper *r, struct loop *l, mvm_error **err)
@@ -63,11 +62,16 @@ void reaper_note(struct reaper *r, pid_t pid, int status)
 
 void reaper_reap(struct reaper *r)
 {
-    int status;
+    int status, n = 0;
     pid_t pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         reaper_note(r, pid, status);
+        if (++n == REAPER_BATCH) {
+            (void) raise(SIGCHLD); /* blocked, so that the next turn finds it; cannot fail */
+            return;
+        }
+    }
     if (pid < 0 && errno == ECHILD && r->alone)
         r->alone(r->user);
 }

@@ -11,6 +11,10 @@
 
 #include <sys/types.h>
 
+/* Statuses taken in one turn of the loop: the guest's programs can make orphans faster than they
+ * are reaped, and the agent's clients have to be heard meanwhile. */
+#define REAPER_BATCH 64
+
 struct child_watch {
     pid_t pid;
     void (*ended)(void *user, int status); /* @status as of waitpid(2); the watch is off by then */
@@ -37,7 +41,7 @@ void reaper_watch(struct reaper *r, struct child_watch *w);
 void reaper_unwatch(struct reaper *r, struct child_watch *w); /* one that is off is fine */
 /* Hands a status out. */
 void reaper_note(struct reaper *r, pid_t pid, int status);
-/* Takes all statuses that there are. */
+/* Takes statuses; when there are more than REAPER_BATCH, the rest in the next turns. */
 void reaper_reap(struct reaper *r);
 
 #endif

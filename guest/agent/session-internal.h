@@ -8,6 +8,10 @@
 /* VEOF, twice. */
 #define SESSION_INPUT_EXTRA 2
 
+/* At least so much is read of each output after the end: what a terminal holds at most, of which no
+ * call tells how much it is. */
+#define SESSION_DRAIN_MIN 131072
+
 struct outlet {
     struct session *session;
     int stream; /* 1 or 2 */

@@ -5,10 +5,6 @@
 #include <sys/ioctl.h>
 #include <termios.h>
 
-/* At least so much is read of each output after the end: what a terminal holds at most, of which no
- * call tells how much it is. */
-#define SESSION_DRAIN_MIN 131072
-
 static int input_fd(const struct session *s)
 {
     return has_terminal(s) ? s->program.terminal_fd : s->program.in_fd;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For tests: the client's side of one Exec. */
+/* For tests: the client's side of one Exec, and a world with a client for each test. */
 #ifndef GUEST_AGENT_TEST_EXEC_CLIENT_H
 #define GUEST_AGENT_TEST_EXEC_CLIENT_H
 
@@ -168,5 +168,39 @@ static inline bool world_is_childless(struct world *w)
     }
     return false;
 }
+
+/* Of each test: */
+static struct world w;
+static struct client c;
+
+static inline int set_up(void **state)
+{
+    (void) state;
+    if (geteuid() != 0)
+        return 0;
+    world_open(&w, NULL);
+    client_open(&c, &w);
+    return 0;
+}
+
+static inline int tear_down(void **state)
+{
+    (void) state;
+    if (geteuid() != 0)
+        return 0;
+    client_close(&c);
+    world_turn(&w, 0);
+    world_close(&w);
+    return 0;
+}
+
+/* Programs are started as any user. */
+static inline void need_root(void)
+{
+    if (geteuid() != 0)
+        skip();
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 #endif

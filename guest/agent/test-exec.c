@@ -2,37 +2,6 @@
 #include "guest/agent/conn.h"
 #include "guest/agent/test-exec-client.h"
 
-static struct world w;
-static struct client c;
-
-static int set_up(void **state)
-{
-    (void) state;
-    if (geteuid() != 0)
-        return 0;
-    world_open(&w, NULL);
-    client_open(&c, &w);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void) state;
-    if (geteuid() != 0)
-        return 0;
-    client_close(&c);
-    world_turn(&w, 0);
-    world_close(&w);
-    return 0;
-}
-
-/* Programs are started as any user. */
-static void need_root(void)
-{
-    if (geteuid() != 0)
-        skip();
-}
-
 static void streams_and_status_come_apart(void **state)
 {
     struct exec_client e;
@@ -512,8 +481,6 @@ static void many_programs_leave_nothing(void **state)
     if (__sanitizer_get_current_allocated_bytes)
         assert_true(__sanitizer_get_current_allocated_bytes() < memory + 4096);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {

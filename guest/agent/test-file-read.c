@@ -157,6 +157,73 @@ static void read_does_not_follow_within_a_tree(void **state)
     expect_tree(path_of("/t", false, true), "\n 40755:\nf 10600:");
 }
 
+static void file_that_was_replaced_is_not_opened(void **state)
+{
+    mvm_autoclose int dir = -EBADF;
+    mvm_autoclose int fd = -EBADF;
+    mvm_autoerror mvm_error *err = NULL;
+    struct agent_file f;
+
+    (void) state;
+    dir = open(w.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    put("file", "x");
+    assert_int_equal(file_info_get(dir, "file", "file", &f, NULL), 0);
+    assert_int_equal(file_info_open(dir, "file", &f, &fd, NULL), 0);
+    (void) close(steal_fd(&fd));
+    assert_int_equal(unlink(at("file")), 0);
+    assert_int_equal(mkfifo(at("file"), 0600), 0);
+    assert_int_equal(file_info_open(dir, "file", &f, &fd, &err), MVM_E_CANCELLED);
+    assert_string_equal(mvm_error_message(err), "'file' has been replaced meanwhile");
+    assert_int_equal(unlink(at("file")), 0);
+    assert_int_equal(mkdir(at("file"), 0700), 0);
+    assert_int_equal(file_info_open(dir, "file", &f, &fd, NULL), MVM_E_CANCELLED);
+    file_info_release(&f);
+}
+
+enum {
+    MANY = 4000
+};
+
+static const char *many(int i)
+{
+    static char name[256];
+
+    (void) snprintf(name, sizeof(name), "d/%04d%0200d", i, 0); /* long: few fit into the queue */
+    return name;
+}
+
+/* The folder's names were read some hundred at a time, and some of them stand for nothing by now.
+ */
+static void entries_that_go_meanwhile_are_left_out(void **state)
+{
+    static const enum agent_path_call calls[] = { AGENT_CALL_LIST, AGENT_CALL_READ };
+
+    (void) state;
+    assert_int_equal(mkdir(at("d"), 0700), 0);
+    for (size_t k = 0; k < ARRAY_SIZE(calls); k++) {
+        unsigned items = 0;
+        struct frame *f;
+        uint32_t id;
+
+        for (int i = 0; i < MANY; i++)
+            put(many(i), "");
+        id = ask_path(calls[k], path_of("/d", false, calls[k] == AGENT_CALL_READ));
+        for (int i = 0; i < 50; i++)
+            world_turn(&w, 0); /* until the queue and the socket are full */
+        for (int i = 0; i < MANY; i++)
+            assert_int_equal(unlink(at(many(i))), 0);
+        while ((f = client_take(&c, id, WORLD_PATIENCE_MS)) && f->h.type == TTRPC_DATA) {
+            items++;
+            frame_free(f);
+        }
+        assert_non_null(f);
+        client_keep(&c, f->h, buf_view(&f->payload));
+        frame_free(f);
+        assert_int_equal(client_response(&c, id, NULL, NULL), TTRPC_OK);
+        assert_true(items > 0 && items < MANY);
+    }
+}
+
 static void make_deep(unsigned depth)
 {
     char path[4 * FILE_DEPTH_MAX] = "d";
@@ -205,10 +272,15 @@ static void large_file_comes_in_pieces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(stat_tells_what_is_there),           TEST(list_gives_each_entry_once),
-        TEST(names_may_be_of_any_encoding),       TEST(read_gives_files_and_trees),
-        TEST(read_does_not_follow_within_a_tree), TEST(trees_that_are_read_have_a_depth),
+        TEST(stat_tells_what_is_there),
+        TEST(list_gives_each_entry_once),
+        TEST(names_may_be_of_any_encoding),
+        TEST(read_gives_files_and_trees),
+        TEST(read_does_not_follow_within_a_tree),
+        TEST(trees_that_are_read_have_a_depth),
         TEST(large_file_comes_in_pieces),
+        TEST(file_that_was_replaced_is_not_opened),
+        TEST(entries_that_go_meanwhile_are_left_out),
     };
 
     (void) umask(022);

@@ -3,36 +3,6 @@
 #include "guest/agent/conn.h"
 #include "guest/agent/test-exec-client.h"
 
-static struct world w;
-static struct client c;
-
-static int set_up(void **state)
-{
-    (void) state;
-    if (geteuid() != 0)
-        return 0;
-    world_open(&w, NULL);
-    client_open(&c, &w);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void) state;
-    if (geteuid() != 0)
-        return 0;
-    client_close(&c);
-    world_turn(&w, 0);
-    world_close(&w);
-    return 0;
-}
-
-static void need_root(void)
-{
-    if (geteuid() != 0)
-        skip();
-}
-
 static void set_command(const char *script)
 {
     assert_int_equal(strv_add(&w.config.cmd, "/bin/sh"), 0);
@@ -322,8 +292,6 @@ static void runs_at_once_have_a_limit(void **state)
     assert_int_equal(run(&c, "true", text_view(""), &answer, &response), TTRPC_OK);
     assert_true(world_is_childless(&w));
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {

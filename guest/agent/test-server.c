@@ -238,6 +238,29 @@ static void calls_of_a_connection_have_a_limit(void **state)
     world_close(&w);
 }
 
+static void answered_calls_are_not_open_any_more(void **state)
+{
+    enum {
+        BURST = 3 * CONN_CALLS_MAX
+    };
+    mvm_autovalue(strbuf) out = STRBUF_INIT(1u << 20);
+    const struct ttrpc_request m = { .service = text_view(AGENT_SERVICE),
+                                     .method = text_view("Health") };
+    struct world w;
+    struct client c;
+
+    (void) state;
+    world_open(&w, NULL);
+    client_open(&c, &w);
+    for (uint32_t i = 0; i < BURST; i++)
+        ttrpc_request_frame(&m, 2 * i + 1, 0, &out);
+    client_write(&c, out.data, out.len);
+    for (uint32_t i = 0; i < BURST; i++)
+        assert_int_equal(client_response(&c, 2 * i + 1, NULL, NULL), TTRPC_OK);
+    client_close(&c);
+    world_close(&w);
+}
+
 static void connections_have_a_limit(void **state)
 {
     struct client *all = calloc(SERVER_CONNS_MAX, sizeof(*all));
@@ -283,37 +306,62 @@ static void deadline_ends_a_call(void **state)
     world_close(&w);
 }
 
-static void client_that_does_not_read_stalls_itself_alone(void **state)
+/* Sends requests, and reads no answer, until no more of them fit. */
+static void fill_connection(struct client *deaf)
 {
-    struct world w;
-    struct client deaf, good;
+    const struct ttrpc_request m = { .service = text_view("none"), .method = text_view("x") };
     mvm_autovalue(strbuf) out = STRBUF_INIT(1024);
     size_t sent = 0;
 
-    (void) state;
-    world_open(&w, NULL);
-    client_open(&deaf, &w);
-    client_open(&good, &w);
     for (int idle = 0; idle < 20;) {
-        const struct ttrpc_request m = { .service = text_view("none"), .method = text_view("x") };
-
         strbuf_reset(&out);
-        ttrpc_request_frame(&m, deaf.next_id, 0, &out);
-        if (send(deaf.fd, out.data, out.len, MSG_NOSIGNAL) == (ssize_t) out.len) {
-            deaf.next_id += 2;
+        ttrpc_request_frame(&m, deaf->next_id, 0, &out);
+        if (send(deaf->fd, out.data, out.len, MSG_NOSIGNAL) == (ssize_t) out.len) {
+            deaf->next_id += 2;
             sent += out.len;
             idle = 0;
             assert_true(sent < 64 * CONN_QUEUE_MAX);
             continue;
         }
         idle++;
-        world_turn(&w, 5);
+        world_turn(deaf->w, 5);
     }
+}
+
+static void client_that_does_not_read_stalls_itself_alone(void **state)
+{
+    struct world w;
+    struct client deaf, good;
+
+    (void) state;
+    world_open(&w, NULL);
+    client_open(&deaf, &w);
+    client_open(&good, &w);
+    fill_connection(&deaf);
     assert_true(w.server.conns->next->out.len <= CONN_QUEUE_MAX);
     assert_true(w.server.conns->next->out.len >= CONN_QUEUE_STOP);
     assert_int_equal(client_health(&good), TTRPC_OK);
     client_close(&deaf);
     client_close(&good);
+    world_close(&w);
+}
+
+/* Its connection ends though what it sent was not read so far, and it reads no answer. */
+static void stalled_client_that_leaves_is_let_go(void **state)
+{
+    struct world w;
+    struct client deaf;
+
+    (void) state;
+    world_open(&w, NULL);
+    client_open(&deaf, &w);
+    fill_connection(&deaf);
+    assert_true(w.server.conns->paused);
+    assert_int_equal(shutdown(deaf.fd, SHUT_WR), 0);
+    world_turn(&w, 0);
+    world_turn(&w, 0);
+    assert_int_equal(w.server.n_conns, 0);
+    client_close(&deaf);
     world_close(&w);
 }
 
@@ -437,9 +485,11 @@ int main(void)
         cmocka_unit_test(request_that_does_not_decode_is_refused),
         cmocka_unit_test(frames_have_a_limit),
         cmocka_unit_test(calls_of_a_connection_have_a_limit),
+        cmocka_unit_test(answered_calls_are_not_open_any_more),
         cmocka_unit_test(connections_have_a_limit),
         cmocka_unit_test(deadline_ends_a_call),
         cmocka_unit_test(client_that_does_not_read_stalls_itself_alone),
+        cmocka_unit_test(stalled_client_that_leaves_is_let_go),
         cmocka_unit_test(failed_boot_is_the_answer_to_all),
         cmocka_unit_test(failed_boot_ends_without_a_client),
         cmocka_unit_test(clock_is_told_and_set),

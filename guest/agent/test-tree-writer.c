@@ -120,16 +120,15 @@ static void write_makes_a_tree(void **state)
     link.link = (char *) "/etc/passwd";
     write_info(id, link);
     write_info(id, file_info("empty", S_IFREG | 0600, 0));
-    write_info(id, file_info("fifo", S_IFIFO | 0622, 0));
     assert_int_equal(end_write(id, &done), TTRPC_OK);
-    assert_int_equal(done.files, 4);
+    assert_int_equal(done.files, 3);
     assert_int_equal(done.bytes, 10);
     expect_file("new/t/sub/file", "0123456789");
     expect_attributes("new/t", S_IFDIR | 0555, geteuid());
     expect_attributes("new/t/sub", S_IFDIR | 0750, geteuid());
     expect_attributes("new/t/sub/file", S_IFREG | 04711, geteuid());
     expect_attributes("new/t/empty", S_IFREG | 0600, geteuid());
-    expect_attributes("new/t/fifo", S_IFIFO | 0622, geteuid());
+    expect_attributes("new/t/sub/link", S_IFLNK | 0777, geteuid());
     assert_int_equal(count_temps("new/t"), 0);
     assert_int_equal(count_temps("new/t/sub"), 0);
 }
@@ -200,6 +199,45 @@ static void nothing_is_written_outside_the_target(void **state)
     assert_false(is_there("x"));
 }
 
+static void only_folders_files_and_links_are_made(void **state)
+{
+    static const uint32_t types[] = { S_IFIFO, S_IFCHR, S_IFBLK, S_IFSOCK, 0 };
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        uint32_t id = begin_write("/f", false, false);
+
+        write_info(id, file_info("", types[i] | 0666, 0));
+        assert_int_equal(end_write(id, NULL), TTRPC_INVALID_ARGUMENT);
+        assert_false(is_there("f"));
+    }
+    assert_int_equal(count_temps(""), 0);
+}
+
+/* A link's owner and time are its own; what it points to stays as it is. */
+static void attributes_of_a_link_do_not_reach_its_target(void **state)
+{
+    struct agent_file link = file_info("", S_IFLNK | 0777, 0);
+    struct stat before, after;
+    uint32_t id;
+
+    (void) state;
+    put("victim", "old");
+    assert_int_equal(chmod(at("victim"), 0600), 0);
+    assert_int_equal(lstat(at("victim"), &before), 0);
+    link.link = (char *) "victim";
+    link.uid = geteuid() == 0 ? 12 : geteuid();
+    link.gid = getegid();
+    id = begin_write("/link", false, true);
+    write_info(id, link);
+    assert_int_equal(end_write(id, NULL), TTRPC_OK);
+    expect_attributes("link", S_IFLNK | 0777, link.uid);
+    assert_int_equal(lstat(at("victim"), &after), 0);
+    assert_int_equal(after.st_mode, before.st_mode);
+    assert_int_equal(after.st_uid, before.st_uid);
+    assert_int_equal(after.st_ctim.tv_nsec, before.st_ctim.tv_nsec);
+}
+
 static void items_out_of_order_are_refused(void **state)
 {
     uint32_t id;
@@ -221,9 +259,6 @@ static void items_out_of_order_are_refused(void **state)
     id = begin_write("/f", false, false);
     write_info(id, file_info("", S_IFREG | 0644, 2));
     write_text(id, "x");
-    assert_int_equal(end_write(id, NULL), TTRPC_INVALID_ARGUMENT);
-    id = begin_write("/f", false, false);
-    write_info(id, file_info("", S_IFSOCK | 0644, 0));
     assert_int_equal(end_write(id, NULL), TTRPC_INVALID_ARGUMENT);
     id = begin_write("/none/f", false, false);
     assert_int_equal(end_write(id, NULL), TTRPC_NOT_FOUND);
@@ -271,33 +306,97 @@ static void trees_that_are_written_have_a_depth(void **state)
     assert_int_equal(write_deep(FILE_DEPTH_MAX + 1), TTRPC_RESOURCE_EXHAUSTED);
 }
 
-static int add_folders(unsigned n)
+static int add_folder_item(struct tree_writer *t, const char *name)
 {
-    struct tree_writer t;
-    int r = 0;
+    struct agent_item m = { .kind = AGENT_ITEM_INFO, .info.mode = S_IFDIR | 0755 };
+    int r;
 
-    tree_writer_init(&t, w.machine.root_fd);
-    for (unsigned i = 0; r == 0 && i < n + 1; i++) {
-        struct agent_item m = { .kind = i == 0 ? AGENT_ITEM_TARGET : AGENT_ITEM_INFO };
-
-        if (i == 0) {
-            m.path = strdup("/same");
-        } else {
-            m.info.mode = S_IFDIR | 0755;
-            m.info.name = strdup(i == 1 ? "" : "x"); /* the same one again is no error */
-        }
-        r = tree_writer_add(&t, &m, NULL);
-        agent_item_deinit(&m);
-    }
-    tree_writer_deinit(&t);
+    m.info.name = strdup(name);
+    r = tree_writer_add(t, &m, NULL);
+    agent_item_deinit(&m);
     return r;
+}
+
+static void begin_tree(struct tree_writer *t, const char *path)
+{
+    struct agent_item m = { .kind = AGENT_ITEM_TARGET, .path = strdup(path) };
+
+    tree_writer_init(t, w.machine.root_fd);
+    assert_int_equal(tree_writer_add(t, &m, NULL), 0);
+    agent_item_deinit(&m);
 }
 
 static void folders_of_a_tree_have_a_limit(void **state)
 {
+    struct tree_writer t;
+    char name[32];
+
     (void) state;
-    assert_int_equal(add_folders(TREE_FOLDERS_MAX), 0);
-    assert_int_equal(add_folders(TREE_FOLDERS_MAX + 1), MVM_E_LIMIT);
+    begin_tree(&t, "/many");
+    assert_int_equal(add_folder_item(&t, ""), 0);
+    for (unsigned i = 1; i < TREE_FOLDERS_MAX; i++) {
+        (void) snprintf(name, sizeof(name), "%u", i);
+        assert_int_equal(add_folder_item(&t, name), 0);
+    }
+    assert_int_equal(add_folder_item(&t, "1"), 0); /* nothing is kept of one that was there */
+    assert_int_equal(add_folder_item(&t, "more"), MVM_E_LIMIT);
+    tree_writer_deinit(&t);
+}
+
+/* Some thousand long names are as much as many short ones. */
+static void names_of_folders_have_a_limit(void **state)
+{
+    char name[FILE_DEPTH_MAX * 32] = "";
+    struct tree_writer t;
+    size_t sum = 0, len;
+
+    (void) state;
+    begin_tree(&t, "/long");
+    assert_int_equal(add_folder_item(&t, ""), 0);
+    for (unsigned i = 0; i < FILE_DEPTH_MAX - 1; i++, sum += strlen(name)) {
+        (void) snprintf(name + strlen(name), 32, "%s%.30s", i > 0 ? "/" : "",
+                        "thirty-letters-a-folder-has-xx");
+        assert_int_equal(add_folder_item(&t, name), 0);
+    }
+    len = strlen(name);
+    for (unsigned i = 0; sum + len + 6 <= TREE_NAMES_MAX; i++, sum += len + 6) {
+        (void) snprintf(name + len, sizeof(name) - len, "/%05u", i);
+        assert_int_equal(add_folder_item(&t, name), 0);
+    }
+    (void) snprintf(name + len, sizeof(name) - len, "/above");
+    assert_int_equal(add_folder_item(&t, name), MVM_E_LIMIT);
+    tree_writer_deinit(&t);
+}
+
+/* As docker cp into a folder: what was there is nobody's of the copy. */
+static void folders_that_were_there_stay_as_they_are(void **state)
+{
+    const uid_t uid = geteuid() == 0 ? 12 : geteuid();
+    struct stat st;
+    uint32_t id;
+
+    (void) state;
+    assert_int_equal(mkdir(at("t"), 0700), 0);
+    assert_int_equal(mkdir(at("t/old"), 0700), 0);
+    assert_int_equal(chmod(at("t"), 01777), 0);
+    assert_int_equal(chown(at("t"), uid, (gid_t) -1), 0);
+    assert_int_equal(chown(at("t/old"), uid, (gid_t) -1), 0);
+    id = begin_write("/t", false, geteuid() == 0);
+    write_info(id, file_info("", S_IFDIR | 0755, 0));
+    write_info(id, file_info("old", S_IFDIR | 0555, 0));
+    write_info(id, file_info("old/new", S_IFDIR | 0750, 0));
+    write_info(id, file_info("old", S_IFDIR | 0555, 0)); /* entered again */
+    write_info(id, file_info("old/file", S_IFREG | 0644, 0));
+    assert_int_equal(end_write(id, NULL), TTRPC_OK);
+    assert_int_equal(lstat(at("t"), &st), 0);
+    assert_int_equal(st.st_mode, S_IFDIR | 01777);
+    assert_int_equal(st.st_uid, uid);
+    assert_int_equal(lstat(at("t/old"), &st), 0);
+    assert_int_equal(st.st_mode, S_IFDIR | 0700);
+    assert_int_equal(st.st_uid, uid);
+    assert_true(st.st_mtim.tv_sec > 5);
+    expect_attributes("t/old/new", S_IFDIR | 0750, geteuid());
+    expect_file("t/old/file", "");
 }
 
 static void file_calls_leave_no_descriptor(void **state)
@@ -330,10 +429,14 @@ int main(void)
         TEST(write_sets_owners_when_asked),
         TEST(write_replaces_what_is_there),
         TEST(nothing_is_written_outside_the_target),
+        TEST(only_folders_files_and_links_are_made),
+        TEST(attributes_of_a_link_do_not_reach_its_target),
         TEST(items_out_of_order_are_refused),
         TEST(vanished_writer_leaves_no_temporary_file),
         TEST(trees_that_are_written_have_a_depth),
         TEST(folders_of_a_tree_have_a_limit),
+        TEST(names_of_folders_have_a_limit),
+        TEST(folders_that_were_there_stay_as_they_are),
         TEST(file_calls_leave_no_descriptor),
     };
 

@@ -7,7 +7,6 @@
 
 #include <fcntl.h>
 #include <sys/random.h>
-#include <sys/sysmacros.h>
 
 /* Temporary names tried; 64 random bits do not meet an existing one by chance. */
 #define TEMP_TRIES 4
@@ -178,7 +177,7 @@ static struct timespec time_of(int64_t ns)
                               .tv_nsec = rest < 0 ? rest + 1000000000 : rest };
 }
 
-/* Owner before mode: it clears set-id bits. */
+/* Owner before mode: it clears set-id bits. @fd may be a link's own (O_PATH). */
 static int set_attributes(const struct tree_writer *w, int fd, const struct agent_file *f,
                           mvm_error **err)
 {
@@ -186,31 +185,16 @@ static int set_attributes(const struct tree_writer *w, int fd, const struct agen
     uid_t uid = w->own ? f->uid : geteuid();
     gid_t gid = w->own ? f->gid : getegid();
 
-    if (fchown(fd, uid, gid) < 0)
+    if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "give '%s' to %u:%u", f->name ? f->name : "", uid,
                         gid);
-    if (fchmod(fd, f->mode & MODE_BITS) < 0 || futimens(fd, times) < 0)
+    if ((!S_ISLNK(f->mode) && fchmod(fd, f->mode & MODE_BITS) < 0) ||
+        utimensat(fd, "", times, AT_EMPTY_PATH) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "set mode and time of '%s'", f->name ? f->name : "");
     return 0;
 }
 
-/* The same by name, for what cannot be opened without doing something. */
-static int set_attributes_at(const struct tree_writer *w, int dir_fd, const char *name,
-                             const struct agent_file *f, mvm_error **err)
-{
-    const struct timespec times[2] = { time_of(f->mtime_ns), time_of(f->mtime_ns) };
-    uid_t uid = w->own ? f->uid : geteuid();
-    gid_t gid = w->own ? f->gid : getegid();
-
-    if (fchownat(dir_fd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-        (!S_ISLNK(f->mode) && fchmodat(dir_fd, name, f->mode & MODE_BITS, 0) < 0) ||
-        utimensat(dir_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "set the owner, mode and time of '%s'",
-                        f->name ? f->name : "");
-    return 0;
-}
-
-/* --- Files, links, devices --- */
+/* --- Files and links --- */
 
 static int make_temp_name(char *temp, mvm_error **err)
 {
@@ -222,18 +206,29 @@ static int make_temp_name(char *temp, mvm_error **err)
     return 0;
 }
 
-/* Makes the node of @f under w->temp in w->folder_fd; a regular file stays open. 0, or -1 with
- * errno set. */
+/* Makes @f under w->temp in w->folder_fd and opens it. A link that somebody else, whose folder this
+ * may be, has put another file in place of is none any more. 0, or -1 with errno set. */
 static int make_node(struct tree_writer *w, const struct agent_file *f)
 {
-    if (S_ISLNK(f->mode))
-        return symlinkat(f->link, w->folder_fd, w->temp);
-    if (!S_ISREG(f->mode))
-        return mknodat(w->folder_fd, w->temp, f->mode & (S_IFMT | 0600),
-                       makedev(f->device_major, f->device_minor));
-    w->file_fd = openat(w->folder_fd, w->temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                        0600);
-    return w->file_fd < 0 ? -1 : 0;
+    struct stat st;
+    int saved;
+
+    if (!S_ISLNK(f->mode)) {
+        w->file_fd = openat(w->folder_fd, w->temp,
+                            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        return w->file_fd < 0 ? -1 : 0;
+    }
+    if (symlinkat(f->link, w->folder_fd, w->temp) < 0)
+        return -1;
+    w->file_fd = openat(w->folder_fd, w->temp, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (w->file_fd >= 0 && fstat(w->file_fd, &st) == 0) {
+        errno = ESTALE;
+        return S_ISLNK(st.st_mode) ? 0 : -1;
+    }
+    saved = errno;
+    (void) unlinkat(w->folder_fd, w->temp, 0); /* nothing could be done about it */
+    errno = saved;
+    return -1;
 }
 
 static int make_temp(struct tree_writer *w, const struct agent_file *f, mvm_error **err)
@@ -260,13 +255,10 @@ static int complete(struct tree_writer *w, mvm_error **err)
     const char *last = name[0] == '\0' ? w->last : slash ? slash + 1 : name;
     int r;
 
-    if (w->file_fd < 0)
-        r = set_attributes_at(w, w->folder_fd, w->temp, &w->file, err);
-    else
-        r = set_attributes(w, w->file_fd, &w->file, err);
+    r = set_attributes(w, w->file_fd, &w->file, err);
     if (r < 0)
         return r;
-    if (w->file_fd >= 0 && close(steal_fd(&w->file_fd)) < 0) /* some file systems tell here */
+    if (close(steal_fd(&w->file_fd)) < 0) /* some file systems tell here */
         return mvm_fail(err, MVM_E_SYS, errno, "write '%s'", last);
     if (renameat(w->folder_fd, w->temp, w->folder_fd, last) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "rename it to '%s'", last);
@@ -350,19 +342,21 @@ static int add_folder(struct tree_writer *w, const struct agent_file *f, mvm_err
     const char *name = f->name ? f->name : "", *last;
     mvm_autoclose int dir_fd = -EBADF;
     mvm_autoclose int fd = -EBADF;
+    bool made;
     int r;
 
     r = find_place(w, name, &dir_fd, &last, err);
     if (r < 0)
         return r;
     /* Ours alone until the end gives it its mode; but ours for sure. */
-    if (last && mkdirat(dir_fd, last, (f->mode & 0777) | 0700) < 0 && errno != EEXIST)
+    made = last && mkdirat(dir_fd, last, (f->mode & 0777) | 0700) == 0;
+    if (last && !made && errno != EEXIST)
         return mvm_fail(err, MVM_E_SYS, errno, "make the folder '%s'", name[0] ? name : w->path);
     if (name[0] == '\0')
         r = path_open_in_root(w->root_fd, w->path, O_PATH | O_DIRECTORY, &w->base_fd, err);
     else
         r = path_open_beneath(dir_fd, last, O_PATH | O_DIRECTORY, 0, &fd, err);
-    return r < 0 ? r : remember_folder(w, f, err);
+    return r < 0 || !made ? r : remember_folder(w, f, err);
 }
 
 /* From the innermost outwards: a folder that gets a mode without "x" is not entered again. */
@@ -403,9 +397,6 @@ static int add_info(struct tree_writer *w, struct agent_item *m, mvm_error **err
         return add_folder(w, &m->info, err);
     case S_IFREG:
     case S_IFLNK:
-    case S_IFCHR:
-    case S_IFBLK:
-    case S_IFIFO:
         return add_node(w, m, err);
     default:
         return mvm_fail(err, MVM_E_ARG, 0, "'%s': mode 0%o is of no type that can be made",

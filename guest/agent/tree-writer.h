@@ -5,9 +5,12 @@
  *
  * The target's own path is the client's word, symbolic links in it included. Below it each name is
  * checked (relative, no "..", no empty part) and resolved beneath the target without any link, so
- * that neither a link of the tree nor one that was there leads out. A file, link or device is made
- * under a temporary name in its folder and renamed when it is complete; one that is not is removed.
- * Folders get their modes and times at the end, since what is made in them changes these.
+ * that neither a link of the tree nor one that was there leads out. A file or a link is made under
+ * a temporary name in its folder and renamed when it is complete; one that is not is removed.
+ * Devices, FIFOs and sockets are refused: no client copies any (agent/copy.h), and each would have
+ * to be given its mode by a name that the folder's owner can put something else under. A folder
+ * that was there already is merged into and stays as it is; one that was made gets its owner, mode
+ * and times at the end, since what is made in it changes these.
  */
 #ifndef GUEST_AGENT_TREE_WRITER_H
 #define GUEST_AGENT_TREE_WRITER_H
@@ -17,7 +20,7 @@
 
 #include <sys/types.h>
 
-/* Folders of one tree, and bytes of their names: what is kept of them until the end. */
+/* Folders that are made for one tree, and bytes of their names: what is kept until the end. */
 #define TREE_FOLDERS_MAX 65536
 #define TREE_NAMES_MAX (4u << 20)
 /* ".microvm-" and 16 hexadecimal digits. */

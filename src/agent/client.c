@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Streams that still may bring something though their call has ended are remembered in a ring:
- * those of calls that were given up, and those which the guest ended while we might still have been
- * sending, since a server may answer that with a response of its own. Frames for any other stream
- * than these and the open ones are a broken peer's.
+ * A stream may still bring something though its call has ended: it was given up, or the guest ended
+ * it while we were sending, which a server may answer with a response of its own. Such frames are
+ * dropped. Frames for a stream that was never ours are a broken peer's.
  */
 #include "agent/client-internal.h"
 

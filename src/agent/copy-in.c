@@ -92,7 +92,7 @@ static int sink_info(void *user, const struct agent_file *f, mvm_error **err)
     struct writing *w = user;
 
     if (!w->own)
-        m.info.mode &= S_IFMT | 0777; /* set-id bits for root's file would be another thing */
+        m.info.mode &= S_IFMT | 01777; /* set-id bits for root's file would be another thing */
     return send_item(w, &m, err);
 }
 

@@ -35,7 +35,8 @@
 
 struct copy_options {
     bool archive; /* owners and set-id bits are kept, as far as we may set them; else the files are
-                     ours, in the guest root's, and have permissions alone */
+                     ours, in the guest root's, and have permissions (in the guest the sticky bit
+                     with them) alone */
     bool follow;  /* a source that is a symbolic link stands for what it points to */
     uint64_t max_bytes;    /* 0: COPY_BYTES_MAX */
     const struct log *log; /* told of what is left out; may be NULL */

@@ -44,12 +44,18 @@ static void set_id_bits_go_in_with_an_archive_alone(void **state)
     static const struct copy_options archive = { .archive = true };
     struct fixture *f = *state;
     mvm_autofree char *src = in_root(f, "file");
+    mvm_autofree char *dir = in_root(f, "tmp");
     struct copy_result r;
 
     sandbox_write(f->sb->root_fd, "file", "");
     assert_int_equal(fchmodat(f->sb->root_fd, "file", 06755, 0), 0);
     assert_int_equal(copy_in(f->client, src, "/x", &plain, &r, NULL), 0);
     assert_string_equal(strbuf_str(&f->log), "target /x\n100755 '' 0\n");
+    strbuf_reset(&f->log);
+    assert_int_equal(mkdirat(f->sb->root_fd, "tmp", 0700), 0);
+    assert_int_equal(fchmodat(f->sb->root_fd, "tmp", 03777, 0), 0);
+    assert_int_equal(copy_in(f->client, dir, "/x", &plain, &r, NULL), 0);
+    assert_string_equal(strbuf_str(&f->log), "target /x\n41777 '' 0\n");
     strbuf_reset(&f->log);
     assert_int_equal(copy_in(f->client, src, "/x", &archive, &r, NULL), 0);
     assert_string_equal(strbuf_str(&f->log), "target /x own\n106755 '' 0\n");
