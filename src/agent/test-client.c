@@ -421,11 +421,14 @@ static void broken_peer_ends_the_connection(void **state)
         const char *text;
         bool streams; /* the call does, and the frame comes twice */
     } cases[] = {
-        { { 0, 1, 9, 0 }, MVM_E_FORMAT, "no ttrpc: frame of type 9" },
-        { { 0, 1, TTRPC_REQUEST, 0 }, MVM_E_FORMAT, "a request on stream 1 from the guest" },
-        { { 0, 3, TTRPC_RESPONSE, 0 }, MVM_E_FORMAT, "a frame for stream 3, which has no call" },
-        { { 0, 0, TTRPC_DATA, 0 }, MVM_E_FORMAT, "a frame for stream 0, which has no call" },
-        { { 0, 1, TTRPC_DATA, 0 }, MVM_E_FORMAT, "data on stream 1, where none may come" },
+        { { 0, 1, 9, 0 }, MVM_E_FORMAT, "no ttrpc: frame of type 9", false },
+        { { 0, 1, TTRPC_REQUEST, 0 }, MVM_E_FORMAT, "a request on stream 1 from the guest", false },
+        { { 0, 3, TTRPC_RESPONSE, 0 },
+          MVM_E_FORMAT,
+          "a frame for stream 3, which has no call",
+          false },
+        { { 0, 0, TTRPC_DATA, 0 }, MVM_E_FORMAT, "a frame for stream 0, which has no call", false },
+        { { 0, 1, TTRPC_DATA, 0 }, MVM_E_FORMAT, "data on stream 1, where none may come", false },
         { { 0, 1, TTRPC_DATA, TTRPC_REMOTE_CLOSED | TTRPC_NO_DATA },
           MVM_E_FORMAT,
           "data on stream 1, where none may come",
@@ -478,7 +481,6 @@ static void second_response_is_dropped(void **state)
     assert_false(f->closed);
 }
 
-/* However many were given up, what comes for the first of them still belongs to nobody. */
 static void answers_to_any_number_of_given_up_calls_are_dropped(void **state)
 {
     struct fixture *f = *state;
