@@ -124,7 +124,14 @@ class Agent(e2e.Case):
         self.assertIn(b'ag', self.host.command('stats', 'ag').out)
 
     def descriptors(self):
-        """Of our processes on the host and of PID 1 in the guest."""
+        """Of our processes on the host and of PID 1 in the guest, once they have seen who left."""
+        last = None
+        while (now := self.count_descriptors()) != last:
+            last = now
+            time.sleep(0.3)
+        return now
+
+    def count_descriptors(self):
         host = {line.split(' ')[0].rpartition('/')[2]: len(os.listdir(f'/proc/{pid}/fd'))
                 for pid, line in self.host.processes()}
         return host, self.shell('ls /proc/1/fd | wc -l').out
