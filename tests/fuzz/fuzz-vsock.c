@@ -273,6 +273,19 @@ static void close_world(struct world *w)
     }
 }
 
+/* What the guest left behind outlives it. */
+static void end_machine(struct world *w)
+{
+    vsock_device_stopped(w->g.device, VSOCK_QUEUE_RX);
+    vsock_device_stopped(w->g.device, VSOCK_QUEUE_TX);
+    vsock_device_finish(w->g.device);
+    run(&w->g);
+    check(w);
+    for (const struct conn *c = w->g.device->conns; c; c = c->next)
+        if (c->state != CONN_FLUSH || c->held_len == 0)
+            abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct world w = { .data = data, .size = size };
@@ -288,6 +301,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 abort();
         }
     }
+    end_machine(&w);
     close_world(&w);
     return 0;
 }

@@ -78,6 +78,8 @@ static void a_connection_that_its_data_ends_is_not_found_for_the_next_packet(voi
     (void) assert_packet(f, VSOCK_OP_RST, PORT, 1);
     (void) assert_packet(f, VSOCK_OP_RST, PORT, 1);
     assert_silence(f);
+    (void) drain(f, fd);
+    assert_end(fd);
 }
 
 static void data_for_a_host_that_is_gone_counts_once(void **state)

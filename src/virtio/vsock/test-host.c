@@ -138,6 +138,7 @@ static void agent_clients_wait_for_the_agents_own_connection(void **state)
     guest_send(&f->g, PORT, 1000, VSOCK_OP_REQUEST, NULL, 0); /* another one is not the agent's */
     (void) assert_packet(f, VSOCK_OP_RST, PORT, 1000);
     assert_silence(f);
+    say(fd, "still there");
     agent_comes(f, PORT);
     guest_step(&f->g);
     (void) assert_asked(f, 2000);
@@ -155,6 +156,7 @@ static void agent_clients_wait_over_a_reset_before_the_agent_came(void **state)
     guest_step(&f->g);
     guest_step(&f->g);
     assert_silence(f);
+    say(fd, "still there");
     agent_comes(f, PORT);
     guest_step(&f->g);
     (void) assert_asked(f, 2000);

@@ -119,6 +119,8 @@ static void the_end_waits_for_a_while_and_tells_what_is_lost(void **state)
     assert_int_equal(connections(f), 1);
     vsock_device_free(steal_ptr(&f->g.device));
     assert_logged(f, "bytes of 1 connections that nobody on the host reads are dropped");
+    assert_true(drain(f, fd) < 100000);
+    assert_end(fd);
 }
 
 static void rings_beyond_trust_stop_the_device_until_its_reset(void **state)

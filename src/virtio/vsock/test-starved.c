@@ -46,6 +46,8 @@ static void an_answer_to_the_guests_question_waits_for_a_buffer(void **state)
     guest_step(&f->g);
     (void) assert_packet(f, VSOCK_OP_CREDIT_UPDATE, PORT, 1);
     assert_silence(f);
+    guest_send(&f->g, PORT, 1, VSOCK_OP_RW, "x", 1);
+    assert_read(fd, "x");
 }
 
 static void clients_wait_while_too_many_resets_do(void **state)
