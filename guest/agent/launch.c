@@ -41,6 +41,7 @@ int machine_start(void *user, const struct agent_start *start, struct program *r
         .argv = is_main ? &image->config->cmd : &start->argv,
         .env = &env,
         .workdir = workdir ? workdir : "/",
+        .make_workdir = is_main,
         .user = &who,
         .tty = tty,
         .stdin_open = start->stdin_open || (is_main && boot->stdin_open),
