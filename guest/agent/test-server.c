@@ -358,8 +358,7 @@ static void stalled_client_that_leaves_is_let_go(void **state)
     fill_connection(&deaf);
     assert_true(w.server.conns->paused);
     assert_int_equal(shutdown(deaf.fd, SHUT_WR), 0);
-    world_turn(&w, 0);
-    world_turn(&w, 0);
+    world_turn(&w, 0); /* without a look at what it sent */
     assert_int_equal(w.server.n_conns, 0);
     client_close(&deaf);
     world_close(&w);
