@@ -95,8 +95,7 @@ static void request(struct conn *c, const struct ttrpc_header *h, struct bytes_v
                                            : "this call takes one message alone");
     if (type->client_streams && m.payload.len > 0)
         return refuse(c, h->stream, TTRPC_INVALID_ARGUMENT, "messages come after the request");
-    if (c->n_calls >= CONN_CALLS_MAX)
-        conn_sweep(c); /* those answered in this turn are open no more */
+    conn_sweep(c); /* calls that were answered in this turn are open no more */
     if (c->n_calls >= CONN_CALLS_MAX)
         return refuse(c, h->stream, TTRPC_RESOURCE_EXHAUSTED, "too many calls on a connection");
     open_call(c, h->stream, h->flags, &m, type);

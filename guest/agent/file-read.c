@@ -243,6 +243,11 @@ static int reader_open(struct call *c, enum agent_path_call kind, struct bytes_v
 
     if (!r)
         return mvm_fail_nomem(err);
+    rc = server_add_tree(call_server(c), err);
+    if (rc < 0) {
+        free(r);
+        return rc;
+    }
     c->state = r;
     r->lists = kind == AGENT_CALL_LIST;
     r->root_fd = r->file_fd = -EBADF;
@@ -278,6 +283,7 @@ static void reader_release(struct call *c)
         (void) close(r->root_fd);
     strbuf_deinit(&r->name);
     free(r);
+    call_server(c)->n_trees--;
 }
 
 const struct call_type call_stat = { .method = "Stat", .open = stat_open };

@@ -6,13 +6,19 @@
 
 static int write_open(struct call *c, struct bytes_view request, mvm_error **err)
 {
-    struct tree_writer *w = malloc(sizeof(*w));
+    struct server *server = call_server(c);
+    struct tree_writer *w;
+    int r = server_add_tree(server, err);
 
     (void) request; /* empty: the items follow */
-    if (!w)
+    if (r < 0)
+        return r;
+    w = c->state = malloc(sizeof(*w));
+    if (!w) {
+        server->n_trees--;
         return mvm_fail_nomem(err);
-    tree_writer_init(w, call_server(c)->machine->root_fd);
-    c->state = w;
+    }
+    tree_writer_init(w, server->machine->root_fd);
     return 0;
 }
 
@@ -49,9 +55,11 @@ static void write_release(struct call *c)
 {
     struct tree_writer *w = c->state;
 
-    if (w)
-        tree_writer_deinit(w);
+    if (!w)
+        return;
+    tree_writer_deinit(w);
     free(w);
+    call_server(c)->n_trees--;
 }
 
 const struct call_type call_write = {

@@ -22,26 +22,27 @@ static int build_env(const struct agent_image *image, const struct agent_start *
 
 int machine_start(void *user, const struct agent_start *start, struct program *ret, mvm_error **err)
 {
-    const struct agent_image *image = user;
+    struct agent_image *image = user;
     const struct boot_config *boot = image->boot;
     bool is_main = start->argv.n == 0;
     bool tty = start->tty || (is_main && boot->tty);
-    mvm_autovalue(user) who = { .home = NULL };
+    const struct user *who;
     mvm_autovalue(strv) env = { .items = NULL };
     const char *workdir = start->cwd ? start->cwd : image->config->workdir;
     int r;
 
-    r = user_lookup(start->user ? start->user : boot->user, &who, err);
+    r = user_lookup(&image->users, start->user ? start->user : boot->user, &who, err);
     if (r < 0)
         return r;
-    r = build_env(image, start, &who, tty, &env, err);
+    r = build_env(image, start, who, tty, &env, err);
     if (r < 0)
         return r;
     const struct program_spec spec = {
         .argv = is_main ? &image->config->cmd : &start->argv,
         .env = &env,
         .workdir = workdir ? workdir : "/",
-        .user = &who,
+        .make_workdir = is_main,
+        .user = who,
         .tty = tty,
         .stdin_open = start->stdin_open || (is_main && boot->stdin_open),
         .rows = start->rows ? start->rows : boot->rows,

@@ -14,6 +14,9 @@
 #define SERVER_SESSIONS_MAX 256
 /* Calls of Run at once: each holds up to 2 * AGENT_RUN_OUTPUT_MAX and a request of 1 MiB. */
 #define SERVER_RUNS_MAX 16
+/* Calls of Write, Read and List at once: each holds a descriptor for each folder on the way to
+ * where it is (FILE_DEPTH_MAX), or up to TREE_NAMES_MAX and TREE_FOLDERS_MAX. */
+#define SERVER_TREES_MAX 32
 
 /* Bytes on their way to a client. Outputs and files are read while fewer wait than the first; the
  * client's frames, of which each has one answer at most, while fewer wait than the second. */

@@ -14,8 +14,9 @@
 
 #include <stdbool.h>
 
-/* What the VM's configs say of its programs; all borrowed. */
+/* What the VM's configs say of its programs, borrowed, and who they run as. */
 struct agent_image {
+    struct user_cache users;
     const struct krun_config *config;
     const struct boot_config *boot;
     const char *hostname;

@@ -125,6 +125,14 @@ int server_may_start(const struct server *s, bool is_main, mvm_error **err)
     return 0;
 }
 
+int server_add_tree(struct server *s, mvm_error **err)
+{
+    if (s->n_trees >= SERVER_TREES_MAX)
+        return mvm_fail(err, MVM_E_LIMIT, 0, "more than %d copies at once", SERVER_TREES_MAX);
+    s->n_trees++;
+    return 0;
+}
+
 void server_main_started(struct server *s, struct session *session, pid_t pid)
 {
     s->main = MAIN_RUNNING;

@@ -36,6 +36,7 @@ struct server {
     unsigned n_conns;
     unsigned n_sessions;
     unsigned n_runs;
+    unsigned n_trees;
     enum main_state main;
     struct session *main_session;    /* borrowed: while its output may still come */
     pid_t main_pid;                  /* 0: does not run */
@@ -63,6 +64,8 @@ void server_farewell(struct server *s);
 
 /* For the calls. Refuses a new program when the machine ends, or too many run. */
 int server_may_start(const struct server *s, bool is_main, mvm_error **err);
+/* One more in n_trees, which whoever calls this lowers again. */
+int server_add_tree(struct server *s, mvm_error **err);
 void server_main_started(struct server *s, struct session *session, pid_t pid);
 void server_main_failed(struct server *s, struct conn *c); /* it could not be started */
 void server_main_ended(struct server *s); /* the process; its output may still come */

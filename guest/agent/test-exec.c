@@ -54,6 +54,9 @@ static int start_code(const char *program, const char *user, const char *cwd)
 
 static void failures_to_start_differ(void **state)
 {
+    char missing[128];
+    struct stat st;
+
     (void) state;
     need_root();
     assert_int_equal(start_code("/no/such/program", NULL, NULL), TTRPC_NOT_FOUND);
@@ -61,6 +64,9 @@ static void failures_to_start_differ(void **state)
     assert_int_equal(start_code("/etc/passwd", NULL, NULL), TTRPC_PERMISSION_DENIED);
     assert_int_equal(start_code("/bin/true", "nobody-of-this-name", NULL), TTRPC_INVALID_ARGUMENT);
     assert_int_equal(start_code("/bin/true", NULL, "/etc/passwd/x"), TTRPC_INTERNAL);
+    (void) snprintf(missing, sizeof(missing), "%s/missing", w.root);
+    assert_int_equal(start_code("/bin/true", NULL, missing), TTRPC_INTERNAL);
+    assert_int_not_equal(lstat(missing, &st), 0); /* for the main program alone */
     assert_int_equal(start_code("true", NULL, NULL), TTRPC_OK);
     assert_int_equal(w.server.n_sessions, 0);
 }

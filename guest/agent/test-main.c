@@ -48,6 +48,22 @@ static void main_program_ends_the_machine_after_its_output(void **state)
     exec_deinit(&e);
 }
 
+static void main_program_gets_its_folder_made(void **state)
+{
+    mvm_autofree char *want = NULL;
+    struct exec_client e;
+
+    (void) state;
+    need_root();
+    set_command("pwd");
+    assert_true(asprintf(&w.config.workdir, "%s/a/b", w.root + 1) > 0); /* from "/" */
+    assert_true(asprintf(&want, "%s/a/b\n", w.root) > 0);
+    begin_main(&e);
+    assert_int_equal(exec_finish(&e), TTRPC_OK);
+    assert_string_equal(strbuf_str(&e.out), want);
+    exec_deinit(&e);
+}
+
 static void client_that_stays_does_not_keep_the_machine(void **state)
 {
     uint64_t start = clock_now_ms();
@@ -297,6 +313,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(main_program_ends_the_machine_after_its_output),
+        TEST(main_program_gets_its_folder_made),
         TEST(client_that_stays_does_not_keep_the_machine),
         TEST(there_is_one_main_program),
         TEST(main_program_that_cannot_start_ends_the_machine),

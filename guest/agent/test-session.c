@@ -3,6 +3,8 @@
 #include "guest/agent/session-internal.h"
 #include "guest/agent/test-exec-client.h"
 
+#include <sys/stat.h>
+
 static unsigned count_zombies(const pid_t *pids, unsigned n)
 {
     unsigned zombies = 0;
@@ -126,6 +128,60 @@ static void who_has_ended_is_not_killed_again(void **state)
     assert_false(machine_kill_members(pid));
 }
 
+static void exec_file(struct exec_client *e, const char *path)
+{
+    struct agent_start start = { .tty = false };
+
+    assert_int_equal(strv_add(&start.argv, path), 0);
+    exec_begin(e, &c, start, 0);
+}
+
+/* A process that has @path open for writing until it is killed: were it this one, the program's
+ * own process would inherit that. */
+static pid_t keep_open(const char *path)
+{
+    siginfo_t info;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        if (open(path, O_WRONLY | O_CLOEXEC) >= 0)
+            (void) raise(SIGSTOP);
+        _exit(1);
+    }
+    assert_int_equal(waitid(P_PID, (id_t) pid, &info, WSTOPPED), 0);
+    return pid;
+}
+
+/* As after a Write, while a child that has not executed its program yet has the file open too. */
+static void program_that_is_written_to_is_waited_for(void **state)
+{
+    struct exec_client e;
+    char path[128];
+    pid_t writer;
+    FILE *f;
+
+    (void) state;
+    need_root();
+    (void) snprintf(path, sizeof(path), "%s/program", w.root);
+    f = fopen(path, "we");
+    assert_true(fputs("#!/bin/sh\necho ran\n", f) >= 0);
+    assert_int_equal(fchmod(fileno(f), 0755), 0);
+    assert_int_equal(fclose(f), 0);
+    writer = keep_open(path);
+    exec_file(&e, path);
+    assert_false(exec_step(&e, 50));
+    assert_int_equal(kill(writer, SIGKILL), 0);
+    assert_int_equal(exec_finish(&e), TTRPC_OK);
+    assert_string_equal(strbuf_str(&e.out), "ran\n");
+    exec_deinit(&e);
+    writer = keep_open(path);
+    exec_file(&e, path);
+    assert_int_equal(exec_finish(&e), TTRPC_PERMISSION_DENIED); /* but not for ever */
+    assert_non_null(strstr(strbuf_str(&e.text), "busy"));
+    assert_int_equal(kill(writer, SIGKILL), 0);
+    exec_deinit(&e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +189,7 @@ int main(void)
         TEST(signal_after_the_end_goes_to_nobody),
         TEST(output_after_the_end_is_what_was_there),
         TEST(who_has_ended_is_not_killed_again),
+        TEST(program_that_is_written_to_is_waited_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -399,6 +399,37 @@ static void folders_that_were_there_stay_as_they_are(void **state)
     expect_file("t/old/file", "");
 }
 
+/* Whatever their connections; and a burst of short ones is no crowd. */
+static void copies_at_once_have_a_limit(void **state)
+{
+    uint32_t ids[SERVER_TREES_MAX], id = 0;
+    struct client other;
+    struct tree t;
+
+    (void) state;
+    client_open(&other, &w);
+    for (int i = 0; i < SERVER_TREES_MAX; i++)
+        ids[i] = begin_write("/f", false, false);
+    assert_int_equal(client_health(&c), TTRPC_OK);
+    id = client_request(&other, (struct request){ .method = "Write", .flags = TTRPC_REMOTE_OPEN });
+    assert_int_equal(client_response(&other, id, NULL, NULL), TTRPC_RESOURCE_EXHAUSTED);
+    read_tree(&t, path_of("/", false, true));
+    assert_int_equal(t.code, TTRPC_RESOURCE_EXHAUSTED);
+    strbuf_deinit(&t.text);
+    assert_int_equal(end_write(ids[0], NULL), TTRPC_INVALID_ARGUMENT);
+    put("file", "x");
+    for (int i = 0; i < 3; i++)
+        ids[i] = ask_path(AGENT_CALL_READ, path_of("/file", false, false));
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(client_response(&c, ids[i], NULL, NULL), TTRPC_OK);
+    client_close(&other);
+    client_close(&c);
+    world_turn(&w, 0);
+    world_turn(&w, 0);
+    assert_int_equal(w.server.n_trees, 0);
+    client_open(&c, &w);
+}
+
 static void file_calls_leave_no_descriptor(void **state)
 {
     unsigned before;
@@ -437,6 +468,7 @@ int main(void)
         TEST(folders_of_a_tree_have_a_limit),
         TEST(names_of_folders_have_a_limit),
         TEST(folders_that_were_there_stay_as_they_are),
+        TEST(copies_at_once_have_a_limit),
         TEST(file_calls_leave_no_descriptor),
     };
 

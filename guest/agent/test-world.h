@@ -103,7 +103,9 @@ static inline void world_open(struct world *w, const char *failure)
     assert_int_equal(sigprocmask(SIG_BLOCK, &blocked, NULL), 0);
     assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
     assert_non_null(mkdtemp(w->root));
-    w->image = (struct agent_image){ .config = &w->config, .boot = &w->boot, .hostname = "host" };
+    w->image = (struct agent_image){
+        .users = USER_CACHE_INIT, .config = &w->config, .boot = &w->boot, .hostname = "host"
+    };
     w->machine = (struct agent_machine){
         .user = w,
         .start = world_start,
@@ -126,6 +128,7 @@ static inline void world_close(struct world *w)
 
     server_deinit(&w->server);
     loop_free(w->loop);
+    user_cache_deinit(&w->image.users);
     krun_config_deinit(&w->config);
     boot_config_deinit(&w->boot);
     (void) close(w->machine.root_fd);

@@ -184,6 +184,7 @@ static void end_machine(void *user)
 
 static int make_machine(struct guest *g, mvm_error **err)
 {
+    g->image.users = (struct user_cache) USER_CACHE_INIT;
     g->image.config = &g->config;
     g->image.boot = &g->boot;
     g->machine = (struct agent_machine){

@@ -9,10 +9,16 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+
+/* How long a program that somebody has open for writing is waited for: longer than any other child
+ * takes to execute its own on a busy machine. */
+#define BUSY_TRIES 250
+#define BUSY_PAUSE_MS 2
 
 /* What the child says when it fails, through a pipe that a successful exec closes; one write, which
  * is atomic (pipe(7), PIPE_BUF). */
@@ -67,15 +73,13 @@ static bool set_limits(void)
     return setrlimit(RLIMIT_NOFILE, &files) == 0;
 }
 
-/* Relative to "/", with parents, for root and readable to all. The path is the caller's own copy.
- */
-static bool enter_workdir(char *path)
+/* What is missing is made with its parents, for root and readable to all, if @make. The path is the
+ * caller's own copy, and absolute. */
+static bool enter_workdir(char *path, bool make)
 {
-    if (chdir("/") < 0)
-        return false;
     if (chdir(path) == 0)
         return true;
-    if (errno != ENOENT)
+    if (errno != ENOENT || !make)
         return false;
     for (char *slash = path; slash;) {
         slash = strchr(slash + 1, '/');
@@ -96,6 +100,19 @@ static bool become_user(const struct user *user)
            setresuid(user->uid, user->uid, user->uid) == 0;
 }
 
+/* Tries once and then for some time: a child that another call forked has what a Write had open
+ * until it executes its own program, and what somebody can write to is ETXTBSY (execve(2)). */
+static void try_file(const struct program_spec *spec, const char *file)
+{
+    for (int i = 0; i < BUSY_TRIES; i++) {
+        (void) execve(file, spec->argv->items, spec->env->items);
+        if (errno != ETXTBSY)
+            return;
+        (void) poll(NULL, 0, BUSY_PAUSE_MS); /* nothing tells when it is free */
+        errno = ETXTBSY;
+    }
+}
+
 /* As execvp(3), with the PATH of the new environment. Gives errno. */
 static int execute(const struct program_spec *spec)
 {
@@ -104,7 +121,7 @@ static int execute(const struct program_spec *spec)
     int result = ENOENT;
 
     while (name[0] != '\0' && environment_next_program(&path, name, file, sizeof(file))) {
-        (void) execve(file, spec->argv->items, spec->env->items);
+        try_file(spec, file);
         if (errno == EACCES)
             result = EACCES; /* a later folder may have one that may be executed */
         else if (errno != ENOENT && errno != ENOTDIR)
@@ -127,7 +144,7 @@ static bool prepare_child(const struct program_spec *spec, const struct program_
     if (!set_limits())
         return false;
     (void) snprintf(f->text, sizeof(f->text), "working directory '%s'", spec->workdir);
-    if (!enter_workdir(workdir))
+    if (!enter_workdir(workdir, spec->make_workdir))
         return false;
     (void) snprintf(f->text, sizeof(f->text), "become uid %u, gid %u", spec->user->uid,
                     spec->user->gid);
@@ -155,13 +172,15 @@ __attribute__((noreturn)) static void run_child(const struct program_spec *spec,
 int program_start(const struct program_spec *spec, struct program *ret, mvm_error **err)
 {
     mvm_autovalue(program_io) io = PROGRAM_IO_INIT;
-    mvm_autofree char *workdir = strdup(spec->workdir[0] ? spec->workdir : "/");
+    mvm_autofree char *workdir = NULL;
     mvm_autoclose int report_write = -EBADF;
     int ends[2];
     int r;
 
-    if (!workdir)
+    if (asprintf(&workdir, "/%s", spec->workdir) < 0) {
+        workdir = NULL;
         return mvm_fail_nomem(err);
+    }
     r = program_io_open(&io, spec, err);
     if (r < 0)
         return r;

@@ -19,7 +19,8 @@
 struct program_spec {
     const struct strv *argv;
     const struct strv *env;
-    const char *workdir; /* made when it is not there, as docker does */
+    const char *workdir; /* "/" stands before a relative one */
+    bool make_workdir;   /* when it is not there, as docker run does and docker exec does not */
     const struct user *user;
     bool tty;
     bool stdin_open;

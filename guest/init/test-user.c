@@ -175,6 +175,68 @@ static void groups_have_a_maximum(void **state)
     }
 }
 
+static uid_t uid_of(struct user_cache *c, const char *spec)
+{
+    const struct user *u = NULL;
+
+    assert_int_equal(user_lookup(c, spec, &u, NULL), 0);
+    return u->uid;
+}
+
+static void answer_is_kept_while_question_and_files_are_the_same(void **state)
+{
+    struct user_cache c = USER_CACHE_INIT;
+    const struct user *u;
+
+    (void) state;
+    assert_int_equal(uid_of(&c, NULL), 0);
+    if (!c.spec) { /* this host has changed the files just now */
+        user_cache_deinit(&c);
+        skip();
+    }
+    c.user.uid = 7; /* shows where an answer is from */
+    assert_int_equal(uid_of(&c, ""), 7);
+    assert_int_equal(uid_of(&c, "12345"), 12345);
+    assert_int_equal(uid_of(&c, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        c.user.uid = 7;
+        c.stamps[i].changed[1]++;
+        assert_int_equal(uid_of(&c, NULL), 0);
+    }
+    c.user.uid = 7;
+    assert_int_equal(user_lookup(&c, "nobody-of-this-name", &u, NULL), MVM_E_ARG);
+    assert_int_equal(uid_of(&c, NULL), 0);
+    user_cache_deinit(&c);
+}
+
+static void put_passwd(const char *path, int uid)
+{
+    FILE *f = fopen(path, "we");
+
+    assert_non_null(f);
+    assert_true(fprintf(f, "alice:x:%d:1::/:/bin/sh\n", uid) > 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* Of the same size, in the same file, at what may be the same time. */
+static void change_right_after_another_is_seen(void **state)
+{
+    char path[] = "/tmp/test-user-XXXXXX";
+    struct user_cache c = { .passwd = path, .group = "/dev/null/none" };
+    int fd = mkstemp(path);
+
+    (void) state;
+    assert_true(fd >= 0);
+    (void) close(fd);
+    for (int uid = 1; uid < 9; uid++) {
+        put_passwd(path, uid);
+        assert_int_equal(uid_of(&c, "alice"), uid);
+    }
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(user_lookup(&c, "alice", &(const struct user *){ NULL }, NULL), MVM_E_ARG);
+    user_cache_deinit(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +248,8 @@ int main(void)
         cmocka_unit_test(empty_files_know_numbers_only),
         cmocka_unit_test(home_with_a_nul_is_ignored),
         cmocka_unit_test(groups_have_a_maximum),
+        cmocka_unit_test(answer_is_kept_while_question_and_files_are_the_same),
+        cmocka_unit_test(change_right_after_another_is_seen),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,10 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <sys/stat.h>
+#include <time.h>
+
+/* Seconds after which no change of a file can carry the time of the one before. */
+#define SETTLED_S 2
 
 /* passwd(5) has 7 fields, group(5) has 4. */
 #define FIELDS_MAX 7
@@ -216,19 +220,64 @@ static int read_user_file(const char *path, char **ret_data, size_t *ret_len, mv
     return r < 0 ? mvm_context(err, r, "%s", path) : 0;
 }
 
-int user_lookup(const char *spec, struct user *ret, mvm_error **err)
+void user_cache_deinit(struct user_cache *c)
 {
+    free(c->spec);
+    c->spec = NULL;
+    user_deinit(&c->user);
+}
+
+/* What tells one state of a file from another; zeros for none. */
+static struct user_stamp take_stamp(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return (struct user_stamp){ .inode = 0 };
+    return (struct user_stamp){
+        .device = (int64_t) st.st_dev,
+        .inode = (int64_t) st.st_ino,
+        .size = st.st_size,
+        .written = { st.st_mtim.tv_sec, st.st_mtim.tv_nsec },
+        .changed = { st.st_ctim.tv_sec, st.st_ctim.tv_nsec },
+    };
+}
+
+/* A change that came right after another may carry the same time. */
+static bool is_settled(const struct user_stamp *s)
+{
+    struct timespec now;
+
+    return clock_gettime(CLOCK_REALTIME, &now) == 0 && s->changed[0] + SETTLED_S < now.tv_sec;
+}
+
+int user_lookup(struct user_cache *c, const char *spec, const struct user **ret, mvm_error **err)
+{
+    /* Before the files are read: what changes meanwhile is read again next time. */
+    const struct user_stamp now[2] = { take_stamp(c->passwd), take_stamp(c->group) };
     mvm_autofree char *passwd = NULL;
     mvm_autofree char *group = NULL;
     size_t passwd_len = 0, group_len = 0;
     int r;
 
-    r = read_user_file("/etc/passwd", &passwd, &passwd_len, err);
+    if (c->spec && strcmp(c->spec, spec ? spec : "") == 0 &&
+        memcmp(c->stamps, now, sizeof(now)) == 0) {
+        *ret = &c->user;
+        return 0;
+    }
+    user_cache_deinit(c);
+    r = read_user_file(c->passwd, &passwd, &passwd_len, err);
+    if (r == 0)
+        r = read_user_file(c->group, &group, &group_len, err);
+    if (r == 0)
+        r = user_resolve(spec, (struct text_file){ .data = passwd, .len = passwd_len },
+                         (struct text_file){ .data = group, .len = group_len }, &c->user, err);
     if (r < 0)
         return r;
-    r = read_user_file("/etc/group", &group, &group_len, err);
-    if (r < 0)
-        return r;
-    return user_resolve(spec, (struct text_file){ .data = passwd, .len = passwd_len },
-                        (struct text_file){ .data = group, .len = group_len }, ret, err);
+    if (is_settled(&now[0]) && is_settled(&now[1])) {
+        c->spec = strdup(spec ? spec : ""); /* without memory nothing is kept */
+        memcpy(c->stamps, now, sizeof(now));
+    }
+    *ret = &c->user;
+    return 0;
 }

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 
+#include <stdint.h>
 #include <sys/types.h>
 
 /* The largest uid and gid: one below (uid_t) -1, which means "none" to the kernel. */
@@ -44,7 +45,25 @@ MVM_DEFINE_AUTOVALUE(user, user_deinit)
  */
 int user_resolve(const char *spec, struct text_file passwd, struct text_file group,
                  struct user *ret, mvm_error **err);
-/* The same with /etc/passwd and /etc/group; an absent file is an empty one. */
-int user_lookup(const char *spec, struct user *ret, mvm_error **err);
+
+struct user_stamp {
+    int64_t device, inode, size, written[2], changed[2];
+};
+/* The last answer, which holds as long as the question and both files are the same: programs are
+ * started one after the other as one user, and the files seldom change. */
+struct user_cache {
+    const char *passwd, *group; /* borrowed: paths */
+    char *spec;                 /* owned; NULL: nothing is kept */
+    struct user_stamp stamps[2];
+    struct user user; /* owned */
+};
+#define USER_CACHE_INIT                                \
+    {                                                  \
+        .passwd = "/etc/passwd", .group = "/etc/group" \
+    }
+void user_cache_deinit(struct user_cache *c);
+/* user_resolve() with the files of @c, of which an absent one is empty. *@ret is borrowed of @c, up
+ * to the next call. */
+int user_lookup(struct user_cache *c, const char *spec, const struct user **ret, mvm_error **err);
 
 #endif

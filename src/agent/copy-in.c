@@ -10,6 +10,8 @@
 
 /* The guest answers a Stat at once, or not at all. */
 #define STAT_TIMEOUT_MS 30000
+/* Links at the end of a destination, each to the next: as the kernel (path_resolution(7)). */
+#define COPY_LINKS_MAX 40
 
 /* One Write call, as a sink. */
 struct writing {
@@ -163,11 +165,11 @@ static int input_run(struct agent_client *c, struct input *in, const char *targe
     return r < 0 ? mvm_context(err, r, "copy to '%s' in the guest", target) : 0;
 }
 
-/* What the guest has at @path, links followed. MVM_E_NOT_FOUND for nothing. */
-static int guest_stat(struct agent_client *c, const char *path, struct agent_file *ret,
+/* What the guest has at @path. MVM_E_NOT_FOUND for nothing. */
+static int guest_stat(struct agent_client *c, const char *path, bool follow, struct agent_file *ret,
                       mvm_error **err)
 {
-    const struct agent_path_request m = { .path = (char *) path, .follow = true };
+    const struct agent_path_request m = { .path = (char *) path, .follow = follow };
     mvm_autovalue(strbuf) request = STRBUF_INIT(AGENT_FRAME_MAX);
     mvm_autovalue(strbuf) response = STRBUF_INIT(AGENT_FRAME_MAX);
     int r;
@@ -197,30 +199,67 @@ static int guest_path_absolute(const char *path, char **ret, mvm_error **err)
     return 0;
 }
 
+/* The path that @link, found at *@at, means; replaces *@at. */
+static int guest_follow(char **at, const char *link, mvm_error **err)
+{
+    size_t folder = link[0] == '/' ? 0 : (size_t) (strrchr(*at, '/') + 1 - *at);
+    char *made = NULL;
+
+    if (asprintf(&made, "%.*s%s", (int) folder, *at, link) < 0)
+        return mvm_fail_nomem(err);
+    free(*at);
+    *at = made;
+    return strlen(made) < AGENT_PATH_MAX
+               ? 0
+               : mvm_fail(err, MVM_E_LIMIT, 0, "a path of %zu bytes", strlen(made));
+}
+
+/* What is at *@at, which becomes the path without a link at its end. 1: something; 0: nothing. */
+static int guest_look(struct agent_client *c, char **at, struct agent_file *ret, mvm_error **err)
+{
+    for (int links = 0; links <= COPY_LINKS_MAX; links++) {
+        mvm_autovalue(agent_file) f = { .mode = 0 };
+        mvm_autoerror mvm_error *why = NULL;
+        int r = guest_stat(c, *at, false, &f, &why);
+
+        if (r == MVM_E_NOT_FOUND)
+            return 0;
+        if (r < 0) {
+            error_move(err, steal_ptr(&why));
+            return r;
+        }
+        if (!S_ISLNK(f.mode)) {
+            *ret = f;
+            f = (struct agent_file){ .name = NULL };
+            return 1;
+        }
+        r = guest_follow(at, f.link ? f.link : "", err);
+        if (r < 0)
+            return r;
+    }
+    return mvm_fail(err, MVM_E_ARG, ELOOP, "'%s' in the guest", *at);
+}
+
 /* copy_place_resolve() for the guest's side. *ret is owned. */
 static int guest_place(struct agent_client *c, const char *path,
                        const struct copy_source_name *source, bool source_is_dir, char **ret,
                        mvm_error **err)
 {
     mvm_autofree char *at = NULL;
-    mvm_autoerror mvm_error *why = NULL;
     mvm_autovalue(agent_file) there = { .mode = 0 };
     int r = guest_path_absolute(path, &at, err);
 
+    if (r == 0)
+        r = guest_look(c, &at, &there, err);
     if (r < 0)
         return r;
-    r = guest_stat(c, at, &there, &why);
-    if (r < 0 && r != MVM_E_NOT_FOUND) {
-        error_move(err, steal_ptr(&why));
-        return r;
-    }
-    if (r == 0 && S_ISDIR(there.mode) && source->base)
+    if (r > 0 && S_ISDIR(there.mode) && source->base)
         return asprintf(ret, "%s%s%s", at, at[strlen(at) - 1] == '/' ? "" : "/", source->base) < 0
                    ? mvm_fail_nomem(err)
                    : 0;
     if (!source_is_dir && at[strlen(at) - 1] == '/')
         return mvm_fail(err, MVM_E_NOT_FOUND, 0, "'%s' in the guest: no such folder", at);
-    if (r == 0 && !S_ISDIR(there.mode) && source_is_dir)
+    if (r > 0 && !S_ISDIR(there.mode) && source_is_dir)
         return mvm_fail(err, MVM_E_EXISTS, 0, "'%s' in the guest is no folder", at);
     *ret = steal_ptr(&at);
     return 0;
@@ -265,7 +304,7 @@ int copy_in_tar(struct agent_client *c, int fd, const char *guest_path,
     int r = guest_path_absolute(guest_path, &target, err);
 
     if (r == 0)
-        r = guest_stat(c, target, &root, err);
+        r = guest_stat(c, target, true, &root, err);
     if (r == 0 && !S_ISDIR(root.mode))
         r = mvm_fail(err, MVM_E_EXISTS, 0, "'%s' in the guest is no folder", target);
     if (r < 0)

@@ -3,8 +3,10 @@
  * Files and trees between host and guest, as `docker cp` copies them, and as tar streams.
  *
  * Where a copy goes follows docker-cp(1): into an existing folder under the source's own name; else
- * under the name that was given, whose folder must exist. Of a source that ends in "/." the content
- * goes into the folder. A file's destination with a slash at its end must be a folder.
+ * under the name that was given, whose folder must exist. A destination in the guest that is a
+ * symbolic link stands for what it points to, there or not; one on the host is replaced. Of a
+ * source that ends in "/." the content goes into the folder. A file's destination with a slash at
+ * its end must be a folder.
  *
  * The guest is not trusted. What it sends for the host is written through held descriptors, one
  * component at a time, none of them a symbolic link; each file and link appears by rename, when it

@@ -98,6 +98,37 @@ static void places_in_the_guest_are_those_of_docker_cp(void **state)
     }
 }
 
+/* As docker cp, which writes to what a link names. */
+static void link_as_the_destination_means_its_target(void **state)
+{
+    static const char *const links[][2] = {
+        { "/srv/link", "other" },   { "/srv/other", "/etc/x/../y" }, { "/loop", "/srv/back" },
+        { "/srv/back", "../loop" }, { "/srv/../loop", "/loop" },
+    };
+    struct fixture *f = *state;
+    mvm_autofree char *src = in_root(f, "src/a");
+    mvm_error *err = NULL;
+    struct copy_result r;
+
+    make_source_tree(f);
+    f->links = links;
+    f->n_links = ARRAY_SIZE(links);
+    f->stat_mode = S_IFREG | 0644;
+    assert_int_equal(copy_in(f->client, src, "/srv/link", &plain, &r, NULL), 0);
+    assert_true(scan_has_prefix(strbuf_str(&f->log), "target /etc/x/../y\n"));
+    strbuf_reset(&f->log);
+    f->stat_mode = 0; /* it points to nothing: that is made */
+    assert_int_equal(copy_in(f->client, src, "/srv/other", &plain, &r, NULL), 0);
+    assert_true(scan_has_prefix(strbuf_str(&f->log), "target /etc/x/../y\n"));
+    strbuf_reset(&f->log);
+    f->stat_mode = S_IFDIR | 0755;
+    assert_int_equal(copy_in(f->client, src, "/srv/link", &plain, &r, NULL), 0);
+    assert_true(scan_has_prefix(strbuf_str(&f->log), "target /etc/x/../y/a\n"));
+    assert_int_equal(copy_in(f->client, src, "/loop", &plain, &r, &err), MVM_E_ARG);
+    assert_non_null(strstr(mvm_error_message(err), "Too many levels of symbolic links"));
+    mvm_error_free(err);
+}
+
 static void link_as_the_source_is_a_link_or_what_it_means(void **state)
 {
     static const struct copy_options follow = { .follow = true, .archive = true };
@@ -322,6 +353,7 @@ int main(void)
         COPY_TEST(tree_goes_in_as_it_is),
         COPY_TEST(set_id_bits_go_in_with_an_archive_alone),
         COPY_TEST(places_in_the_guest_are_those_of_docker_cp),
+        COPY_TEST(link_as_the_destination_means_its_target),
         COPY_TEST(link_as_the_source_is_a_link_or_what_it_means),
         COPY_TEST(failing_guest_ends_the_copy),
         COPY_TEST(tar_of_a_tree_goes_back_in),

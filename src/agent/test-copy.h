@@ -19,8 +19,10 @@ struct fixture {
     const struct agent_item *items;
     size_t n_items;
     int32_t status;
-    /* Stat: a mode; 0: NOT_FOUND. */
+    /* Stat: a mode; 0: NOT_FOUND. @links: paths and what they point to. */
     uint32_t stat_mode;
+    const char *const (*links)[2];
+    size_t n_links;
     /* Write: what came, a line an item; a status after so many items. */
     struct strbuf log;
     unsigned n_written, fail_after;
@@ -44,6 +46,24 @@ static inline void serve_read(struct fixture *f, uint32_t stream)
                                   : (struct bytes_view){ .len = 0 });
 }
 
+static inline void serve_stat(struct fixture *f, uint32_t stream, struct bytes_view payload)
+{
+    mvm_autovalue(agent_path_request) m = { .path = NULL };
+    mvm_autovalue(strbuf) buf = STRBUF_INIT(AGENT_FRAME_MAX);
+    struct agent_file file = { .name = (char *) "x", .mode = f->stat_mode };
+
+    assert_int_equal(
+        agent_path_request_decode(AGENT_CALL_STAT, payload.data, payload.len, &m, NULL), 0);
+    for (size_t i = 0; i < f->n_links && !m.follow; i++)
+        if (strcmp(f->links[i][0], m.path) == 0) {
+            file.mode = S_IFLNK | 0777;
+            file.link = (char *) f->links[i][1];
+        }
+    agent_file_encode(&file, &buf);
+    test_server_respond(&f->server, stream, file.mode ? 0 : TTRPC_NOT_FOUND,
+                        file.mode ? bytes_view_of(buf.data, buf.len) : bytes_view_of("none", 4));
+}
+
 static inline void on_request(struct test_server *s, const struct ttrpc_header *h,
                               const struct ttrpc_request *m)
 {
@@ -58,13 +78,7 @@ static inline void on_request(struct test_server *s, const struct ttrpc_header *
         assert_true(path.recursive);
         serve_read(f, h->stream);
     } else if (m->method.data[0] == 'S') {
-        mvm_autovalue(strbuf) buf = STRBUF_INIT(AGENT_FRAME_MAX);
-        const struct agent_file file = { .name = (char *) "x", .mode = f->stat_mode };
-
-        agent_file_encode(&file, &buf);
-        test_server_respond(s, h->stream, f->stat_mode ? 0 : TTRPC_NOT_FOUND,
-                            f->stat_mode ? bytes_view_of(buf.data, buf.len)
-                                         : bytes_view_of("none", 4));
+        serve_stat(f, h->stream, m->payload);
     } else {
         f->write_stream = h->stream;
     }
