@@ -2,6 +2,8 @@
 #include "guest/agent/conn.h"
 #include "guest/agent/test-exec-client.h"
 
+#include <sys/stat.h>
+
 static void streams_and_status_come_apart(void **state)
 {
     struct exec_client e;
