@@ -31,8 +31,8 @@ MVM_PUBLIC void mvm_exec_options_free(mvm_exec_options *options);
 MVM_PUBLIC int mvm_exec_options_add_argument(mvm_exec_options *options, const char *word);
 /** mvm_exec_options_add_env - "NAME=VALUE", over the VM's own environment. Since: 0.1 */
 MVM_PUBLIC int mvm_exec_options_add_env(mvm_exec_options *options, const char *entry);
-/** mvm_exec_options_set_workdir - absolute path of a folder that is there in the guest; a missing one
- * is made for the VM's own program alone (mvm_options_set_workdir()). Since: 0.1 */
+/** mvm_exec_options_set_workdir - absolute path of a folder that is there in the guest; a missing
+ * one is made for the VM's own program alone (mvm_options_set_workdir()). Since: 0.1 */
 MVM_PUBLIC int mvm_exec_options_set_workdir(mvm_exec_options *options, const char *path);
 /** mvm_exec_options_set_user - "user[:group]" by name or number. Since: 0.1 */
 MVM_PUBLIC int mvm_exec_options_set_user(mvm_exec_options *options, const char *user);
