@@ -231,6 +231,7 @@ static void change_right_after_another_is_seen(void **state)
     for (int uid = 1; uid < 9; uid++) {
         put_passwd(path, uid);
         assert_int_equal(uid_of(&c, "alice"), uid);
+        assert_null(c.spec); /* nothing is kept so early */
     }
     assert_int_equal(unlink(path), 0);
     assert_int_equal(user_lookup(&c, "alice", &(const struct user *){ NULL }, NULL), MVM_E_ARG);

@@ -10,6 +10,7 @@
 #include "base/path.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -183,6 +184,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     };
     int ends[2];
 
+    (void) signal(SIGPIPE, SIG_IGN); /* as for PID 1; a program may end before it has read all */
     check(w && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
     w->client_fd = ends[0];
     ttrpc_parser_init(&w->parser, TTRPC_FRAME_MAX);
@@ -193,7 +195,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     end_programs(w);
     (void) close(w->client_fd);
     check(loop_run_once(w->loop, 0, NULL) == 0 && loop_run_once(w->loop, 0, NULL) == 0);
-    check(w->server.n_conns == 0 && w->server.n_sessions == 0 && w->server.n_runs == 0);
+    check(w->server.n_conns == 0 && w->server.n_sessions == 0 && w->server.n_runs == 0 &&
+          w->server.n_trees == 0);
     check(w->server.reaper.watches == NULL);
     server_deinit(&w->server);
     loop_free(w->loop);
