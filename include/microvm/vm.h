@@ -26,7 +26,8 @@ typedef struct mvm_vm mvm_vm;
  * @err:     receives the reason of a failure; may be NULL
  *
  * Returns as soon as the machine's runner was started; the guest boots meanwhile. On failure
- * nothing is left behind. The VM lives no longer than this process, unless it is detached.
+ * nothing is left behind. The VM lives no longer than this process, unless it is detached
+ * and was released with mvm_vm_free().
  *
  * Returns:   0; MVM_E_ARG for a bad option; MVM_E_NOT_FOUND for an unknown image, tag, platform,
  * kernel or program; MVM_E_BUSY when a VM of that name runs; MVM_E_NET, MVM_E_AUTH, MVM_E_DIGEST,

@@ -114,9 +114,12 @@ int control_receive(int fd, struct control_message *ret, mvm_error **err)
 
     if (!packet)
         return mvm_fail_nomem(err);
+    /* A peer that closed without having read all gives ECONNRESET, once, in front of what it had
+     * sent (unix(7) has it for SOCK_SEQPACKET as for streams): the end of file behind that counts.
+     */
     do
         n = recv(fd, packet, CONTROL_PACKET_MAX, MSG_DONTWAIT | MSG_TRUNC);
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return 0;
     if (n <= 0)

@@ -90,8 +90,12 @@ int listener_open(const char *path, int type, struct listener *ret, mvm_error **
 
 void listener_deinit(struct listener *l)
 {
+    mvm_autoclose int lock_fd = -EBADF;
+
     if (l->fd >= 0)
         (void) close(l->fd);
+    if (l->path)
+        lock_fd = lock_folder(l->path);
     if (l->path && is_stale(l->path, l->type))
         (void) unlink(l->path); /* gone already is as good */
     free(l->path);

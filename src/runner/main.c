@@ -114,8 +114,12 @@ int main(void)
     log_info(&log, "step", "runner started");
     if (read_config(&config, &err) < 0)
         return fail(MVM_E_FORMAT, err);
-    if (config.detached && is_left_behind(&err))
-        return err ? fail(MVM_E_SYS, err) : 0;
+    if (config.detached && is_left_behind(&err)) {
+        if (!err)
+            return 0;
+        remove_folder(&config, &log);
+        return fail(MVM_E_SYS, err);
+    }
     log.level = config.log_level ? (enum log_level) config.log_level : LOG_LEVEL_INFO;
     if (supervise(&config, &log))
         remove_folder(&config, &log);

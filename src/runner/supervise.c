@@ -218,7 +218,7 @@ static void on_signal_wish(struct supervisor *s, int number)
 
 static void on_stop_wish(struct supervisor *s, int grace_ms)
 {
-    s->at_once = grace_ms <= 0;
+    s->at_once = s->at_once || grace_ms <= 0;
     if (!s->running || grace_ms <= 0) {
         supervise_finish(s, CONTROL_ENDED, 128 + (grace_ms <= 0 ? SIGKILL : SIGTERM), "%s", "");
         return;
@@ -297,7 +297,8 @@ static bool settle(struct supervisor *s)
 }
 
 /* Nobody attaches any more: who finds no socket waits for the lock, and reads the state. What the
- * guest sent last goes on to the host's programs, and a detached program's output to its log. */
+ * guest sent last goes on to the host's programs, and what a detached program's output has come to
+ * its log: all of it, where the program has ended by itself. */
 static void end_processes(struct supervisor *s)
 {
     struct child_status status;

@@ -118,6 +118,25 @@ static void control_refuses_text_above_the_limit(void **state)
     assert_int_equal(control_decode(packet, strlen(packet), &m, NULL), 0);
 }
 
+/* What was sent before a close arrives, though the sender had not read all that was sent to it. */
+static void last_words_arrive_from_a_peer_that_left_mail_unread(void **state)
+{
+    const struct control_message started = { .type = CONTROL_STARTED };
+    const struct control_message detach = { .type = CONTROL_DETACH };
+    struct control_message got;
+    int ends[2];
+
+    (void) state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    assert_int_equal(control_send(ends[0], &started, NULL), 0);
+    assert_int_equal(control_send(ends[1], &detach, NULL), 0);
+    assert_int_equal(close(ends[1]), 0);
+    assert_int_equal(control_receive(ends[0], &got, NULL), 1);
+    assert_int_equal(got.type, CONTROL_DETACH);
+    assert_int_equal(control_receive(ends[0], &got, NULL), MVM_E_NET);
+    (void) close(ends[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +147,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(control_tells_a_peer_that_is_gone, setup, teardown),
         cmocka_unit_test(control_refuses_what_is_no_message),
         cmocka_unit_test(control_refuses_text_above_the_limit),
+        cmocka_unit_test(last_words_arrive_from_a_peer_that_left_mail_unread),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

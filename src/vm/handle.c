@@ -105,15 +105,21 @@ int vm_take_result(mvm_vm *vm, mvm_error **err)
     return 0;
 }
 
+/* And not another one of its name, by now. */
+static bool is_still_running(const mvm_vm *vm)
+{
+    return vmdir_is_running(&vm->dir) && vmdir_check_own(&vm->dir, NULL) == 0;
+}
+
 /* The runner of a VM that is somebody else's, or nobody's any more, broke off: once it has ended,
  * its state says how. */
 static void find_result(mvm_vm *vm)
 {
     uint64_t deadline = clock_now_ms() + VM_LEAVE_MS;
 
-    while (vmdir_is_running(&vm->dir) && clock_now_ms() < deadline)
+    while (is_still_running(vm) && clock_now_ms() < deadline)
         (void) poll(NULL, 0, VM_POLL_MS);
-    if (vmdir_is_running(&vm->dir))
+    if (is_still_running(vm))
         set_message(vm, "its runner broke off, and still runs");
     else if (vm_take_result(vm, NULL) < 0)
         set_message(vm, "it has ended, and its folder is gone");
@@ -163,7 +169,10 @@ static void on_message(mvm_vm *vm, const struct control_message *m)
         break;
     case CONTROL_FAILED:
         vm->ended = true;
-        vm->failure = m->number < 0 ? m->number : MVM_E_CHILD;
+        /* MVM_E_TIMEOUT is mvm_vm_wait()'s own word for "not yet". */
+        vm->failure = m->number >= 0               ? MVM_E_CHILD
+                      : m->number == MVM_E_TIMEOUT ? MVM_E_GUEST
+                                                   : m->number;
         set_message(vm, m->text);
         break;
     default:
