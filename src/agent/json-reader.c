@@ -301,18 +301,6 @@ static int skip_container(struct json_reader *r, enum json_kind kind, mvm_error 
     return rc;
 }
 
-int json_reader_bool(struct json_reader *r, bool *ret, mvm_error **err)
-{
-    reader_skip_blanks(r);
-    if (reader_take_word(r, "true"))
-        *ret = true;
-    else if (reader_take_word(r, "false"))
-        *ret = false;
-    else
-        return reader_fail(r, err, "true or false is wanted");
-    return 0;
-}
-
 int json_reader_skip(struct json_reader *r, mvm_error **err)
 {
     mvm_autofree char *text = NULL;

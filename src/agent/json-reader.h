@@ -41,7 +41,6 @@ struct json_reader {
 int json_reader_peek(struct json_reader *r, enum json_kind *ret, mvm_error **err);
 /* Decodes a string; owned by the caller. */
 int json_reader_string(struct json_reader *r, char **ret, mvm_error **err);
-int json_reader_bool(struct json_reader *r, bool *ret, mvm_error **err);
 /* Enters an object or an array. */
 int json_reader_enter(struct json_reader *r, enum json_kind container, mvm_error **err);
 /* Inside an object: 1 and the key (owned) when there is a member, whose value comes next; 0 at its

@@ -40,6 +40,17 @@ static int strv_take(struct strv *v, char *text)
     return 0;
 }
 
+int text_replace(char **to, const char *text)
+{
+    char *copy = text ? strdup(text) : NULL;
+
+    if (text && !copy)
+        return MVM_E_NOMEM;
+    free(*to);
+    *to = copy;
+    return 0;
+}
+
 int strv_add(struct strv *v, const char *text)
 {
     return strv_take(v, strdup(text));

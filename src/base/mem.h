@@ -90,6 +90,10 @@ static inline void *mem_array(size_t n, size_t size)
  * memory. */
 int mem_grow(void *pp, size_t *cap, size_t n, size_t size);
 
+/* Makes *@to, owned, a copy of @text, or NULL for NULL. 0 or MVM_E_NOMEM, which leaves it as it
+ * was. */
+int text_replace(char **to, const char *text);
+
 /* A NULL-ended list of owned strings, in one type because argv, envp and lists of names are all of
  * it. */
 struct strv {

@@ -140,6 +140,19 @@ static void scope_end_closes_and_keeps_errno(void **state)
     assert_int_equal(errno, EBADF);
 }
 
+static void text_is_replaced_by_a_copy_or_by_nothing(void **state)
+{
+    char text[] = "new";
+    char *held = strdup("old");
+
+    (void) state;
+    assert_int_equal(text_replace(&held, text), 0);
+    text[0] = 'x';
+    assert_string_equal(held, "new");
+    assert_int_equal(text_replace(&held, NULL), 0);
+    assert_null(held);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +165,7 @@ int main(void)
         cmocka_unit_test(strv_deinit_may_come_twice),
         cmocka_unit_test(steal_leaves_nothing_behind),
         cmocka_unit_test(scope_end_closes_and_keeps_errno),
+        cmocka_unit_test(text_is_replaced_by_a_copy_or_by_nothing),
     };
 
     return cmocka_run_group_tests_name("base-mem", tests, NULL, NULL);

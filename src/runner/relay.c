@@ -9,8 +9,6 @@ struct relay {
     struct loop_source *in_source, *out_source; /* owned; NULL while not watched */
     relay_fn *fn;
     void *user;
-    uint64_t total;
-    uint64_t limit; /* UINT64_MAX until known */
     size_t start, len;
     bool in_ended, out_broken, done;
     uint8_t buffer[RELAY_BUFFER_SIZE];
@@ -25,8 +23,6 @@ static void relay_fill(struct relay *r)
         memmove(r->buffer, r->buffer + r->start, r->len);
         r->start = 0;
     }
-    if (room > r->limit - r->total)
-        room = (size_t) (r->limit - r->total);
     if (room == 0)
         return;
     n = stream_end_read(&r->in, r->buffer + r->len, room);
@@ -39,7 +35,6 @@ static void relay_fill(struct relay *r)
         return;
     }
     r->len += (size_t) n;
-    r->total += (uint64_t) n;
 }
 
 static void relay_flush(struct relay *r)
@@ -107,14 +102,13 @@ static void relay_watch(struct relay *r, struct loop_source **source, int fd, ui
 
 static void relay_update(struct relay *r)
 {
-    bool more = !r->in_ended && r->total < r->limit;
+    bool more = !r->in_ended && r->len < RELAY_BUFFER_SIZE;
 
     if (r->done)
         return;
-    relay_watch(r, &r->in_source, r->in.fd, more && r->len < RELAY_BUFFER_SIZE ? EPOLLIN : 0,
-                relay_on_in);
+    relay_watch(r, &r->in_source, r->in.fd, more ? EPOLLIN : 0, relay_on_in);
     relay_watch(r, &r->out_source, r->out.fd, r->len > 0 ? EPOLLOUT : 0, relay_on_out);
-    if ((r->in_ended || r->total >= r->limit) && r->len == 0) {
+    if (r->in_ended && r->len == 0) {
         r->done = true;
         r->fn(r->user, r, RELAY_DONE);
     }
@@ -135,7 +129,6 @@ int relay_new(struct loop *loop, struct stream_end in, struct stream_end out, re
     r->out = out;
     r->fn = fn;
     r->user = user;
-    r->limit = UINT64_MAX;
     *ret = r;
     relay_update(r);
     return 0;
@@ -150,25 +143,4 @@ void relay_free(struct relay *r)
     stream_end_close(&r->in);
     stream_end_close(&r->out);
     free(r);
-}
-
-uint64_t relay_total(const struct relay *r)
-{
-    return r->total;
-}
-
-uint64_t relay_written(const struct relay *r)
-{
-    return r->total - r->len;
-}
-
-void relay_set_total(struct relay *r, uint64_t total)
-{
-    r->limit = total > r->total ? total : r->total;
-    relay_update(r);
-}
-
-bool relay_is_done(const struct relay *r)
-{
-    return r->done;
 }

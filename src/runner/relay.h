@@ -18,7 +18,7 @@
 enum relay_event {
     RELAY_INPUT_ENDED,   /* nothing more to read; the buffer may still hold bytes */
     RELAY_OUTPUT_BROKEN, /* nobody reads any more; what comes is dropped */
-    RELAY_DONE           /* input ended, or the limit was reached, and all is written */
+    RELAY_DONE           /* input ended, and all is written */
 };
 struct relay;
 typedef void relay_fn(void *user, struct relay *r, enum relay_event event);
@@ -28,11 +28,5 @@ int relay_new(struct loop *loop, struct stream_end in, struct stream_end out, re
               void *user, struct relay **ret, mvm_error **err);
 void relay_free(struct relay *r);
 MVM_DEFINE_AUTO(relay, relay_free)
-uint64_t relay_total(const struct relay *r);   /* bytes read so far */
-uint64_t relay_written(const struct relay *r); /* of them written or dropped */
-/* The stream has @total bytes in all; RELAY_DONE follows, at once where they are through already.
- */
-void relay_set_total(struct relay *r, uint64_t total);
-bool relay_is_done(const struct relay *r);
 
 #endif

@@ -44,6 +44,8 @@ static void config_carries_every_field(void **state)
                                .name = strdup("n"),
                                .vm_dir = strdup("/v"),
                                .remove_at_end = true,
+                               .detached = true,
+                               .vsock_uds = strdup("/u"),
                                .accel = MACHINE_ACCEL_TCG,
                                .cache_dir = strdup("/k"),
                                .kernel_path = strdup("/vmlinux"),
@@ -67,7 +69,8 @@ static void config_carries_every_field(void **state)
     assert_int_equal(back.num_vcpus, 255);
     assert_int_equal(back.ram_mib, UINT32_MAX);
     assert_int_equal(back.log_level, 4);
-    assert_true(back.remove_at_end && back.tty && back.stdin_open);
+    assert_true(back.remove_at_end && back.tty && back.stdin_open && back.detached);
+    assert_string_equal(back.vsock_uds, "/u");
     assert_int_equal(back.accel, MACHINE_ACCEL_TCG);
     assert_string_equal(back.modules_path, "/m");
     assert_int_equal(back.timeout_ms, 1500);
@@ -78,6 +81,57 @@ static void config_carries_every_field(void **state)
     assert_string_equal(back.program.env.items[0], "A=b\nc");
     assert_string_equal(back.program.workdir, "/w");
     runner_config_deinit(&c);
+}
+
+/* H-308 to H-310: keys, types and order are the reference's; "listen" is ours, and left out where
+ * it is not. */
+static void config_has_vsock_ports_in_the_reference_s_bytes(void **state)
+{
+    static const char ports[] = "\"vsock_ports\":[{\"port\":2048,\"socket_path\":\"/b\"},"
+                                "{\"port\":4294967294,\"socket_path\":\"/a\",\"listen\":true}],";
+    mvm_autovalue(runner_config) c = { .root_path = NULL };
+    mvm_autovalue(runner_config) back = { .root_path = NULL };
+    mvm_autofree char *text = NULL;
+    mvm_autofree char *wanted = NULL;
+    const char *name = strstr(minimal, "\"name\"");
+
+    (void) state;
+    assert_true(asprintf(&wanted, "%.*s%s%s", (int) (name - minimal), minimal, ports, name) > 0);
+    assert_int_equal(runner_config_decode(minimal, strlen(minimal), &c, NULL), 0);
+    assert_int_equal(vsock_map_add(&c.vsock_ports, 2048, "/b", false, NULL), 0);
+    assert_int_equal(vsock_map_add(&c.vsock_ports, UINT32_MAX - 1, "/a", true, NULL), 0);
+    assert_int_equal(runner_config_encode(&c, &text, NULL), 0);
+    assert_string_equal(text, wanted);
+    assert_int_equal(runner_config_decode(text, strlen(text), &back, NULL), 0);
+    assert_int_equal(back.vsock_ports.n, 2);
+    assert_int_equal(back.vsock_ports.items[0].port, 2048);
+    assert_false(back.vsock_ports.items[0].listen);
+    assert_string_equal(back.vsock_ports.items[1].socket_path, "/a");
+    assert_true(back.vsock_ports.items[1].listen);
+}
+
+/* @ports in the place of a key of its own. */
+static void assert_ports_refused(const char *ports, int code, const char *part)
+{
+    mvm_autofree char *text = NULL;
+
+    assert_true(asprintf(&text, "{%s,%s", ports, minimal + 1) > 0);
+    assert_refused(text, code, part);
+}
+
+static void config_refuses_vsock_ports_that_cannot_be(void **state)
+{
+    (void) state;
+    assert_ports_refused("\"vsock_ports\":7", MVM_E_FORMAT, "vsock_ports");
+    assert_ports_refused("\"vsock_ports\":[7]", MVM_E_FORMAT, "entry 1");
+    assert_ports_refused("\"vsock_ports\":[{\"port\":5}]", MVM_E_FORMAT, "socket_path");
+    assert_ports_refused("\"vsock_ports\":[{\"socket_path\":\"/a\"}]", MVM_E_ARG, "port 0");
+    assert_ports_refused("\"vsock_ports\":[{\"port\":5,\"socket_path\":\"/a\"},"
+                         "{\"port\":5,\"socket_path\":\"/b\"}]",
+                         MVM_E_EXISTS, "entry 2");
+    assert_ports_refused("\"vsock_ports\":[{\"port\":4294967296,\"socket_path\":\"/a\"}]",
+                         MVM_E_FORMAT, "port");
+    assert_ports_refused("\"vsock_uds\":\"relative\"", MVM_E_ARG, "not absolute");
 }
 
 static void config_refuses_what_is_wrong_and_names_it(void **state)
@@ -160,6 +214,8 @@ int main(void)
         cmocka_unit_test(config_refuses_numbers_out_of_range),
         cmocka_unit_test(config_refuses_text_that_is_not_utf8),
         cmocka_unit_test(config_does_not_tell_the_value_of_a_variable),
+        cmocka_unit_test(config_has_vsock_ports_in_the_reference_s_bytes),
+        cmocka_unit_test(config_refuses_vsock_ports_that_cannot_be),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

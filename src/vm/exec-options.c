@@ -21,17 +21,6 @@ void mvm_exec_options_free(mvm_exec_options *o)
     free(o);
 }
 
-static int replace(char **to, const char *text)
-{
-    char *copy = text ? strdup(text) : NULL;
-
-    if (text && !copy)
-        return MVM_E_NOMEM;
-    free(*to);
-    *to = copy;
-    return 0;
-}
-
 int mvm_exec_options_add_argument(mvm_exec_options *o, const char *word)
 {
     return o && word ? strv_add(&o->start.argv, word) : MVM_E_ARG;
@@ -46,12 +35,12 @@ int mvm_exec_options_add_env(mvm_exec_options *o, const char *entry)
 
 int mvm_exec_options_set_workdir(mvm_exec_options *o, const char *path)
 {
-    return o && (!path || path[0] == '/') ? replace(&o->start.cwd, path) : MVM_E_ARG;
+    return o && (!path || path[0] == '/') ? text_replace(&o->start.cwd, path) : MVM_E_ARG;
 }
 
 int mvm_exec_options_set_user(mvm_exec_options *o, const char *user)
 {
-    return o ? replace(&o->start.user, user) : MVM_E_ARG;
+    return o ? text_replace(&o->start.user, user) : MVM_E_ARG;
 }
 
 int mvm_exec_options_set_tty(mvm_exec_options *o, uint16_t rows, uint16_t cols)

@@ -37,17 +37,6 @@ void mvm_options_free(mvm_options *o)
     free(o);
 }
 
-static int replace(char **to, const char *text)
-{
-    char *copy = text ? strdup(text) : NULL;
-
-    if (text && !copy)
-        return MVM_E_NOMEM;
-    free(*to);
-    *to = copy;
-    return 0;
-}
-
 bool vm_name_is_valid(const char *name)
 {
     size_t len = strlen(name);
@@ -61,7 +50,7 @@ int mvm_options_set_name(mvm_options *o, const char *name)
 {
     if (!o || (name && !vm_name_is_valid(name)))
         return MVM_E_ARG;
-    return replace(&o->name, name);
+    return text_replace(&o->name, name);
 }
 
 int mvm_options_set_cpus(mvm_options *o, uint32_t cpus)
@@ -87,7 +76,7 @@ int mvm_options_add_argument(mvm_options *o, const char *word)
 
 int mvm_options_set_entrypoint(mvm_options *o, const char *path)
 {
-    return o ? replace(&o->entrypoint, path) : MVM_E_ARG;
+    return o ? text_replace(&o->entrypoint, path) : MVM_E_ARG;
 }
 
 int mvm_options_add_env(mvm_options *o, const char *entry)
@@ -101,12 +90,12 @@ int mvm_options_set_workdir(mvm_options *o, const char *path)
 {
     if (!o || (path && path[0] != '/'))
         return MVM_E_ARG;
-    return replace(&o->workdir, path);
+    return text_replace(&o->workdir, path);
 }
 
 int mvm_options_set_user(mvm_options *o, const char *user)
 {
-    return o ? replace(&o->user, user) : MVM_E_ARG;
+    return o ? text_replace(&o->user, user) : MVM_E_ARG;
 }
 
 int mvm_options_set_tty(mvm_options *o, uint16_t rows, uint16_t cols)
@@ -139,12 +128,12 @@ int mvm_options_set_pull_policy(mvm_options *o, int policy)
 
 int mvm_options_set_platform(mvm_options *o, const char *platform)
 {
-    return o ? replace(&o->platform, platform) : MVM_E_ARG;
+    return o ? text_replace(&o->platform, platform) : MVM_E_ARG;
 }
 
 int mvm_options_set_kernel(mvm_options *o, const char *path)
 {
-    return o ? replace(&o->kernel, path) : MVM_E_ARG;
+    return o ? text_replace(&o->kernel, path) : MVM_E_ARG;
 }
 
 int mvm_options_set_accel(mvm_options *o, int accel)
@@ -193,7 +182,7 @@ int mvm_options_add_vsock_listener(mvm_options *o, uint32_t port, const char *so
 
 int mvm_options_set_vsock_uds(mvm_options *o, const char *path)
 {
-    return o && (!path || vsock_uds_check(path, NULL) == 0) ? replace(&o->vsock_uds, path)
+    return o && (!path || vsock_uds_check(path, NULL) == 0) ? text_replace(&o->vsock_uds, path)
                                                             : MVM_E_ARG;
 }
 
@@ -207,7 +196,7 @@ int mvm_options_disable_ssh(mvm_options *o)
 
 int mvm_options_set_data_dir(mvm_options *o, const char *path)
 {
-    return o && (!path || *path) ? replace(&o->data_dir, path) : MVM_E_ARG;
+    return o && (!path || *path) ? text_replace(&o->data_dir, path) : MVM_E_ARG;
 }
 
 void mvm_options_set_progress(mvm_options *o, mvm_progress_fn *fn, void *user)
