@@ -18,7 +18,7 @@ static int fetch_config(struct pull *p, const struct store_temp *temp, struct oc
     mvm_auto(blob_reader) reader = NULL;
     mvm_autofree char *text = NULL;
     size_t len = 0;
-    int r = p->source->open_blob(p->source, &m->config, &reader, err);
+    int r = p->source->open_blob(p->source, &m->config, &p->tick, &reader, err);
 
     if (r == 0)
         r = blob_read_all(reader, &m->config, OCI_CONFIG_MAX, &text, &len, err);
@@ -47,7 +47,7 @@ static int apply_layer(struct pull *p, struct layering *l, const struct oci_desc
     };
     mvm_auto(blob_reader) reader = NULL;
     mvm_auto(layer_stream) stream = NULL;
-    int r = p->source->open_blob(p->source, blob, &reader, err);
+    int r = p->source->open_blob(p->source, blob, &p->tick, &reader, err);
 
     if (r == 0)
         r = layer_stream_new(reader, &expect, &stream, err);

@@ -12,6 +12,7 @@
 struct registry_reader {
     struct blob_reader base;
     struct registry *registry;      /* borrowed */
+    struct image_tick *tick;        /* borrowed; NULL: nobody is told */
     struct http_response *response; /* owned */
     char *path;                     /* owned */
     uint64_t wanted;                /* bytes that the descriptor promises */
@@ -81,7 +82,7 @@ static ssize_t blob_read(struct blob_reader *base, void *data, size_t len, mvm_e
             return n;
         }
         http_response_free(steal_ptr(&b->response));
-        r = image_tick_sleep(b->registry->tick, RESUME_WAIT_MS, err);
+        r = image_tick_sleep(b->tick, RESUME_WAIT_MS, err);
         if (r < 0)
             return r;
     }
@@ -97,7 +98,7 @@ static void blob_free(struct blob_reader *base)
 }
 
 int registry_open_blob(struct image_source *base, const struct oci_descriptor *d,
-                       struct blob_reader **ret, mvm_error **err)
+                       struct image_tick *tick, struct blob_reader **ret, mvm_error **err)
 {
     const struct registry_request rq = { .with_token = true, .tries = 3 };
     struct registry *g = (struct registry *) base;
@@ -110,6 +111,7 @@ int registry_open_blob(struct image_source *base, const struct oci_descriptor *d
     b->base = (struct blob_reader){ .read = blob_read, .free = blob_free };
     reader = &b->base;
     b->registry = g;
+    b->tick = tick;
     b->wanted = d->size;
     if (asprintf(&b->path, "/v2/%s/blobs/%s", g->ref->repository, digest_format(&d->digest).text) <
         0) {

@@ -53,6 +53,6 @@ int registry_get(struct registry *g, const char *path, const struct registry_req
                  struct http_response **ret, mvm_error **err);
 /* registry-blob.c */
 int registry_open_blob(struct image_source *base, const struct oci_descriptor *d,
-                       struct blob_reader **ret, mvm_error **err);
+                       struct image_tick *tick, struct blob_reader **ret, mvm_error **err);
 
 #endif

@@ -45,8 +45,10 @@ struct image_source {
                      struct source_document *ret, mvm_error **err);
     int (*open_manifest)(struct image_source *source, const struct oci_descriptor *d,
                          struct source_document *ret, mvm_error **err);
+    /* By several threads at once, once the documents have been read. @tick is borrowed and must
+     * outlive the reader; NULL: nobody is told. */
     int (*open_blob)(struct image_source *source, const struct oci_descriptor *d,
-                     struct blob_reader **ret, mvm_error **err);
+                     struct image_tick *tick, struct blob_reader **ret, mvm_error **err);
     void (*free)(struct image_source *source);
 };
 void image_source_free(struct image_source *source); /* NULL is fine */
