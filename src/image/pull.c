@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A pull: the store is asked first where the policy allows it, then the source, which says what the
- * name means now; an image that the store has under that digest is not fetched again.
+ * name means now; of an image that the store has under that digest, and of layers that it has,
+ * nothing is fetched again.
  */
 #include "image/pull-internal.h"
 
@@ -24,13 +25,52 @@ static bool may_use_store(const struct pull *p)
     return p->options->policy == IMAGE_PULL_MISSING || p->name.ref.has_digest;
 }
 
-/* MVM_E_NOT_FOUND when the store cannot tell. */
+/* That the store has every layer of the image, untouched, or touched and right all the same.
+ * MVM_E_NOT_FOUND; MVM_E_DIGEST for one that was damaged. */
+static int check_layers(struct pull *p, const struct image *image, mvm_error **err)
+{
+    const struct oci_config *c = &image->config;
+
+    for (size_t i = 0; i < c->n_diff_ids; i++) {
+        int r = store_layer_get(p->store, &c->diff_ids[i], &p->tick, NULL, NULL, err);
+
+        if (r < 0)
+            return mvm_context(err, r, "layer %zu of %zu", i + 1, c->n_diff_ids);
+    }
+    return 0;
+}
+
+/* The whole image from the store, with its layers. */
+static int load_whole(struct pull *p, const struct digest *digest, struct image **ret,
+                      mvm_error **err)
+{
+    mvm_auto(image) image = NULL;
+    int r = store_load_image(p->store, digest, &image, err);
+
+    if (r == 0)
+        r = check_layers(p, image, err);
+    if (r < 0)
+        return r;
+    *ret = steal_ptr(&image);
+    return 0;
+}
+
+/* MVM_E_NOT_FOUND or MVM_E_DIGEST when the store cannot tell. */
 static int find_in_store(struct pull *p, struct image **ret, mvm_error **err)
 {
+    bool never = p->options->policy == IMAGE_PULL_NEVER;
     struct digest digest;
     int r = store_ref_get(p->store, p->name.qualified, p->platform.text, &digest, err);
 
-    return r < 0 ? r : store_load_image(p->store, &digest, ret, err);
+    /* A record that is damaged is as good as none. */
+    if (r == MVM_E_NOT_FOUND || r == MVM_E_FORMAT || r == MVM_E_LIMIT)
+        return mvm_fail(err, MVM_E_NOT_FOUND, 0, "not in the image store%s",
+                        never ? ", and pulling is forbidden" : "");
+    if (r == 0)
+        r = load_whole(p, &digest, ret, err);
+    if (never && (r == MVM_E_NOT_FOUND || r == MVM_E_DIGEST))
+        return mvm_context(err, r, "not whole in the image store, and pulling is forbidden");
+    return r;
 }
 
 int pull_check_platform(const struct pull *p, const struct oci_config *config, mvm_error **err)
@@ -50,21 +90,6 @@ static int open_source(struct pull *p, mvm_error **err)
     if (p->name.is_layout)
         return layout_source_open(p->name.path, p->name.tag, &p->source, err);
     return registry_source_open(&p->name.ref, &p->tick, p->options->log, &p->source, err);
-}
-
-/* The lock makes a second process wait; it then finds what the first one made. */
-static int build_once(struct pull *p, struct image **ret, mvm_error **err)
-{
-    mvm_autovalue(store_lock) lock = STORE_LOCK_NONE;
-    int r = store_lock_take(p->store, &p->found.digest, &p->tick, &lock, err);
-
-    if (r < 0)
-        return r;
-    r = store_load_image(p->store, &p->found.digest, ret, NULL);
-    if (r == 0)
-        return 0;
-    r = pull_build(p, err);
-    return r < 0 ? r : store_load_image(p->store, &p->found.digest, ret, err);
 }
 
 /* Written only when it changes: a write is synced, and a warm start need not pay for it. */
@@ -87,8 +112,11 @@ static int pull_from_source(struct pull *p, struct image **ret, mvm_error **err)
         r = resolve_manifest(p->source, &p->want, &p->found, err);
     if (r < 0)
         return r;
-    if (store_load_image(p->store, &p->found.digest, &image, NULL) < 0)
-        r = build_once(p, &image, err);
+    r = load_whole(p, &p->found.digest, &image, NULL);
+    if (r == MVM_E_CANCELLED)
+        return mvm_fail(err, r, 0, "cancelled");
+    if (r < 0)
+        r = pull_build(p, &image, err);
     else
         r = pull_check_platform(p, &image->config, err);
     if (r == 0)
@@ -111,14 +139,11 @@ static int pull_run(struct pull *p, struct image **ret, mvm_error **err)
         r = find_in_store(p, ret, &why);
         if (r == 0)
             return 0;
-        if (r != MVM_E_NOT_FOUND) {
+        if (p->options->policy == IMAGE_PULL_NEVER || (r != MVM_E_NOT_FOUND && r != MVM_E_DIGEST)) {
             error_move(err, steal_ptr(&why));
             return r;
         }
     }
-    if (p->options->policy == IMAGE_PULL_NEVER)
-        return mvm_fail(err, MVM_E_NOT_FOUND, 0,
-                        "not in the image store, and pulling is forbidden");
     return pull_from_source(p, ret, err);
 }
 

@@ -2,7 +2,6 @@
 #include "preflight/preflight.h"
 
 #include "base/mem.h"
-#include "image/rootfs-image.h"
 
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
@@ -15,18 +14,6 @@
 static double gib(uint64_t bytes)
 {
     return (double) bytes / (double) (1ULL << 30);
-}
-
-static void check_mkfs(const struct preflight_host *host, struct preflight_result *ret)
-{
-    mvm_autofree char *path = rootfs_image_find_mkfs();
-
-    (void) host;
-    if (path)
-        preflight_pass(ret, "%s", path);
-    else
-        preflight_miss(ret, "apt-get install erofs-utils",
-                       "mkfs.erofs, which makes root file systems, is not installed");
 }
 
 /* Of the nearest folder that is there, since the store may not have been made yet. */
@@ -78,7 +65,6 @@ static void check_resources(const struct preflight_host *host, struct preflight_
 }
 
 const struct preflight_check preflight_host_checks[PREFLIGHT_HOST_CHECKS] = {
-    { "erofs-utils", "the maker of root file systems", true, check_mkfs },
     { "disk-space", "room for images", false, check_disk },
     { "resources", "CPUs and memory", false, check_resources },
 };
