@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image/store-sums.h"
 
+#include "base/crc64.h"
 #include "base/file.h"
 #include "base/io.h"
 #include "base/le.h"
 #include "base/path.h"
 
 #include <fcntl.h>
-#include <isa-l/crc64.h>
 #include <sys/stat.h>
 
 /* "mvm sums" and the version of this form; then the number of parts, in 4 bytes, and 4 zeros. */
@@ -34,7 +34,7 @@ size_t sums_encode(const struct sums *sums, unsigned char out[SUMS_SIZE_MAX])
         le64_put(p + 24, (uint64_t) part->mtime_ns);
         le64_put(p + 32, (uint64_t) part->ctime_ns);
     }
-    le64_put(p, crc64_ecma_refl(0, out, (uint64_t) (p - out)));
+    le64_put(p, crc64_add(0, out, (size_t) (p - out)));
     return (size_t) (p - out) + 8;
 }
 
@@ -45,7 +45,7 @@ int sums_decode(const void *data, size_t len, size_t n, struct sums *ret, mvm_er
 
     if (len != SUMS_HEAD_SIZE + n * SUMS_PART_SIZE + 8 || memcmp(p, magic, sizeof(magic)) != 0 ||
         le32_get(p + 8) != n || le32_get(p + 12) != 0 ||
-        le64_get(p + len - 8) != crc64_ecma_refl(0, p, len - 8))
+        le64_get(p + len - 8) != crc64_add(0, p, len - 8))
         return mvm_fail(err, MVM_E_FORMAT, 0, "not a record of %zu sums", n);
     p += SUMS_HEAD_SIZE;
     for (size_t i = 0; i < n; i++, p += SUMS_PART_SIZE)
@@ -146,7 +146,7 @@ static int read_sum(int fd, uint64_t want, struct image_tick *tick, uint64_t *re
             n = io_read_full(fd, piece, READ_PIECE, err);
         if (r < 0 || n < 0)
             return r < 0 ? r : (int) n;
-        *ret_crc = crc64_ecma_refl(*ret_crc, piece, (uint64_t) n);
+        *ret_crc = crc64_add(*ret_crc, piece, (size_t) n);
         *ret_size += (uint64_t) n;
     }
     return 0;
