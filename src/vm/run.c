@@ -125,7 +125,7 @@ static int run_start(struct run *run, mvm_vm *vm, struct krun_config *program, m
 
     if (!console)
         return mvm_fail_nomem(err);
-    return vm_launch(vm, &config, o, err);
+    return vm_launch(vm, &config, o, -EBADF, err);
 }
 
 static int write_state(const struct run *run, const mvm_vm *vm, mvm_error **err)
