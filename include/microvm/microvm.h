@@ -6,6 +6,7 @@
 
 #include <microvm/error.h>
 #include <microvm/exec.h>
+#include <microvm/image.h>
 #include <microvm/options.h>
 #include <microvm/vm.h>
 

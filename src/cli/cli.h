@@ -15,7 +15,7 @@
 /* One verb: gets its own argc and argv (argv[0] is the verb) and gives the exit status. */
 typedef int cli_verb_fn(int argc, char **argv);
 cli_verb_fn cli_run, cli_exec, cli_cp, cli_ps, cli_stats, cli_stop, cli_wait, cli_rm, cli_pull,
-    cli_images, cli_kernel, cli_doctor;
+    cli_images, cli_rmi, cli_gc, cli_kernel, cli_doctor;
 
 /* "microvm: TEXT" on stderr, one line: control characters and what is not UTF-8 are escaped. */
 void cli_print_line(const char *text);

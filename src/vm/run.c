@@ -7,9 +7,9 @@
 #include "vm/handle.h"
 
 #include "base/path.h"
-#include "image/image.h"
 #include "machine/kernel.h"
 #include "machine/machine.h"
+#include "rootfs/block.h"
 #include "runner/vsock.h"
 #include "vm/dirs.h"
 #include "vm/program.h"
@@ -23,6 +23,7 @@ struct run {
     struct dirs dirs;
     struct kernel *kernel;
     struct image *image;
+    struct rootfs_block root;
     char *init_path;
 };
 
@@ -30,6 +31,7 @@ static void run_deinit(struct run *run)
 {
     dirs_deinit(&run->dirs);
     kernel_free(run->kernel);
+    rootfs_block_deinit(&run->root);
     image_free(run->image);
     free(run->init_path);
 }
@@ -60,7 +62,11 @@ static int run_pull(struct run *run, mvm_error **err)
                                              .log = &run->log };
     int r = image_store_open(run->dirs.cache, &store, err);
 
-    return r < 0 ? r : image_pull(store, run->image_name, &pull, &run->image, err);
+    if (r == 0)
+        r = image_pull(store, run->image_name, &pull, &run->image, err);
+    return r < 0 ? r
+                 : rootfs_block_open(store, run->image, pull.progress, pull.progress_user,
+                                     &run->root, err);
 }
 
 /* What can be known without the image: better said before a long download than after it. */
@@ -91,13 +97,35 @@ static int run_check(struct run *run, mvm_error **err)
     return r;
 }
 
+/* The paths stay the run's. */
+static int list_extents(const struct run *run, struct root_extents *ret, mvm_error **err)
+{
+    if (run->root.n < 2)
+        return 0;
+    ret->items = mem_array(run->root.n, sizeof(*ret->items));
+    if (!ret->items)
+        return mvm_fail_nomem(err);
+    for (ret->n = 0; ret->n < run->root.n; ret->n++)
+        ret->items[ret->n] = (struct machine_extent){ .path = run->root.extents[ret->n].path,
+                                                      .size = run->root.extents[ret->n].size };
+    return 0;
+}
+
 /* Borrows everything but @program, whose memory goes over. */
 static int run_start(struct run *run, mvm_vm *vm, struct krun_config *program, mvm_error **err)
 {
     const mvm_options *o = run->options;
     mvm_autofree char *console = path_join(vm->dir.path, "console.log");
     const char *user = o->user ? o->user : run->image->config.user;
-    const struct runner_config config = { .root_path = run->image->root_path,
+    mvm_autofree struct machine_extent *items = NULL;
+    struct root_extents extents = { .n = 0 };
+    int r = list_extents(run, &extents, err);
+
+    items = extents.items;
+    if (r < 0)
+        return r;
+    const struct runner_config config = { .root_path = run->root.extents[0].path,
+                                          .root_extents = extents,
                                           .num_vcpus = o->cpus,
                                           .ram_mib = o->memory_mib,
                                           .console_log_path = console,
@@ -125,7 +153,7 @@ static int run_start(struct run *run, mvm_vm *vm, struct krun_config *program, m
 
     if (!console)
         return mvm_fail_nomem(err);
-    return vm_launch(vm, &config, o, -EBADF, err);
+    return vm_launch(vm, &config, o, run->image->lock_fd, err);
 }
 
 static int write_state(const struct run *run, const mvm_vm *vm, mvm_error **err)
