@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct image_store;
+struct registry_options;
 
 enum image_pull_policy {
     IMAGE_PULL_MISSING = 0, /* use what the store has, else fetch */
@@ -45,6 +46,7 @@ struct image_pull_options {
     image_progress_fn *progress;
     void *progress_user;
     const struct log *log;
+    const struct registry_options *registry; /* NULL: no wishes */
 };
 
 /* One runnable image of the store. */

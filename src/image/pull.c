@@ -49,7 +49,8 @@ static int open_source(struct pull *p, mvm_error **err)
 {
     if (p->name.is_layout)
         return layout_source_open(p->name.path, p->name.tag, &p->source, err);
-    return registry_source_open(&p->name.ref, &p->tick, p->options->log, &p->source, err);
+    return registry_source_open(&p->name.ref, p->options->registry, &p->tick, p->options->log,
+                                &p->source, err);
 }
 
 /* The lock makes a second process wait; it then finds what the first one made. */
