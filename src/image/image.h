@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct image_store;
+struct registry_options;
 
 enum image_pull_policy {
     IMAGE_PULL_MISSING = 0, /* use what the store has, else fetch */
@@ -47,6 +48,7 @@ struct image_pull_options {
     void *progress_user;
     const struct log *log;
     unsigned layer_jobs; /* layers that are fetched at once; 0: as many as there are CPUs, 2 to 4 */
+    const struct registry_options *registry; /* NULL: no wishes */
 };
 
 /* One runnable image of the store. */

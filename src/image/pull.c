@@ -89,7 +89,8 @@ static int open_source(struct pull *p, mvm_error **err)
 {
     if (p->name.is_layout)
         return layout_source_open(p->name.path, p->name.tag, &p->source, err);
-    return registry_source_open(&p->name.ref, &p->tick, p->options->log, &p->source, err);
+    return registry_source_open(&p->name.ref, p->options->registry, &p->tick, p->options->log,
+                                &p->source, err);
 }
 
 /* Written only when it changes: a write is synced, and a warm start need not pay for it. */

@@ -14,6 +14,8 @@
 
 #include <sys/types.h>
 
+struct registry_options;
+
 /* A stream of bytes, pulled by its reader, so that a slow reader slows the sender down. */
 struct blob_reader {
     /* Up to @len bytes; 0 at the end; a negative code. */
@@ -57,9 +59,10 @@ MVM_DEFINE_AUTO(image_source, image_source_free)
 /* @path is the layout's folder; @tag NULL: its sole entry, or the one called "latest". */
 int layout_source_open(const char *path, const char *tag, struct image_source **ret,
                        mvm_error **err);
-/* @ref and @tick are borrowed and must outlive the source. Connects to nothing before the first
- * document is asked for. */
-int registry_source_open(const struct oci_reference *ref, struct image_tick *tick,
-                         const struct log *log, struct image_source **ret, mvm_error **err);
+/* @ref, @options (NULL: no wishes) and @tick are borrowed and must outlive the source. Reads where
+ * credentials are, but connects to nothing before the first document is asked for. */
+int registry_source_open(const struct oci_reference *ref, const struct registry_options *options,
+                         struct image_tick *tick, const struct log *log, struct image_source **ret,
+                         mvm_error **err);
 
 #endif
