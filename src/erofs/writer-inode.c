@@ -61,28 +61,21 @@ static bool shape_data(const struct plan *p, tree_inode inode, uint32_t layer, s
     }
 }
 
-int shape_of(const struct plan *p, tree_inode inode, uint32_t layer, struct shape *ret,
-             mvm_error **err)
+struct shape shape_of(const struct plan *p, tree_inode inode, uint32_t layer)
 {
-    const struct layer_record *record = &p->cursor.record;
-    struct shape s = { .head = EROFS_EXTENDED_LEN };
-    bool own = shape_data(p, inode, layer, &s);
-    int r = xattr_measure(&p->pool, record, &s.xattrs, err);
+    struct shape s = { .xattrs = xattr_measure(&p->pool, &p->cursor.record) };
+    const bool own = shape_data(p, inode, layer, &s);
 
-    if (r < 0)
-        return r;
-    if (fits_compact(p, inode, s.size))
-        s.head = EROFS_COMPACT_LEN;
-    if (own) {
-        s.blocks = s.size / EROFS_BLOCK;
-        s.tail = (uint32_t) (s.size % EROFS_BLOCK);
-        if (s.tail > 0 && (uint64_t) s.head + s.xattrs + s.tail > EROFS_BLOCK) {
-            s.tail = 0;
-            s.blocks++;
-        }
+    s.head = fits_compact(p, inode, s.size) ? EROFS_COMPACT_LEN : EROFS_EXTENDED_LEN;
+    if (!own)
+        return s;
+    s.blocks = s.size / EROFS_BLOCK;
+    s.tail = (uint32_t) (s.size % EROFS_BLOCK);
+    if (s.tail > 0 && s.head + s.xattrs + s.tail > EROFS_BLOCK) {
+        s.tail = 0;
+        s.blocks++;
     }
-    *ret = s;
-    return 0;
+    return s;
 }
 
 /* The kernel wants what is kept inline in one block, and reads an inode that lies across two of

@@ -70,9 +70,8 @@ void xattr_pool_count(struct xattr_pool *p, const struct layer_xattr *xattr);
 /* Numbers those that came twice. */
 void xattr_pool_number(struct xattr_pool *p);
 int xattr_pool_write(const struct xattr_pool *p, struct output *o, mvm_error **err);
-/* Bytes of all attributes of a record behind its inode; MVM_E_LIMIT. */
-int xattr_measure(const struct xattr_pool *p, const struct layer_record *record, uint32_t *ret,
-                  mvm_error **err);
+/* Bytes of all attributes of a record behind its inode. */
+uint32_t xattr_measure(const struct xattr_pool *p, const struct layer_record *record);
 int xattr_write(const struct xattr_pool *p, const struct layer_record *record, struct output *o,
                 mvm_error **err);
 
@@ -117,8 +116,6 @@ struct plan {
 
 /* The record of an inode, in p->cursor until the next call. */
 int plan_get(struct plan *p, tree_inode inode, uint32_t *ret_layer, mvm_error **err);
-/* Names the entry of p->cursor. */
-int plan_context(const struct plan *p, int r, mvm_error **err);
 /* Sets time and pool. */
 int plan_survey(struct plan *p, mvm_error **err);
 
@@ -132,8 +129,7 @@ struct shape {
     uint64_t size;
 };
 /* Of the inode in p->cursor. */
-int shape_of(const struct plan *p, tree_inode inode, uint32_t layer, struct shape *ret,
-             mvm_error **err);
+struct shape shape_of(const struct plan *p, tree_inode inode, uint32_t layer);
 /* Where an inode of that shape goes, that is to follow @at. */
 uint64_t shape_place(const struct shape *s, uint64_t at);
 /* @block: the first of its own ones. */

@@ -2,13 +2,17 @@
 #include "base/crc64.h"
 #include "base/le.h"
 #include "erofs/writer-internal.h"
+#include "image/layer-record.h"
 
 #include <assert.h>
 
 static_assert(LAYER_XATTR_NAME_MAX <= UINT8_MAX && LAYER_XATTR_VALUE_MAX <= UINT16_MAX,
               "e_name_len and e_value_size");
-/* What i_xattr_icount can say. */
+/* What i_xattr_icount can say, and no record can reach: each attribute takes more there, where its
+ * prefix is spelled out, than in the image. */
 #define XATTR_BODY_MAX (EROFS_XATTR_HEADER + (UINT16_MAX - 1) * EROFS_XATTR_UNIT)
+static_assert(LAYER_RECORD_MAX - LAYER_RECORD_FIXED + EROFS_XATTR_HEADER <= XATTR_BODY_MAX,
+              "i_xattr_icount");
 /* What h_shared_count can say. */
 #define XATTR_SHARED_MAX UINT8_MAX
 
@@ -142,10 +146,9 @@ static const struct xattr_pool_item *pool_shared(const struct xattr_pool *p,
     return item && item->count > 1 ? item : NULL;
 }
 
-int xattr_measure(const struct xattr_pool *p, const struct layer_record *record, uint32_t *ret,
-                  mvm_error **err)
+uint32_t xattr_measure(const struct xattr_pool *p, const struct layer_record *record)
 {
-    uint64_t bytes = 0;
+    uint32_t bytes = 0;
     unsigned shared = 0;
 
     for (uint16_t i = 0; i < record->n_xattrs; i++) {
@@ -161,12 +164,7 @@ int xattr_measure(const struct xattr_pool *p, const struct layer_record *record,
             bytes += entry_bytes(&name, xattr->value_len);
         }
     }
-    bytes += bytes ? EROFS_XATTR_HEADER : 0;
-    if (bytes > XATTR_BODY_MAX)
-        return mvm_fail(err, MVM_E_LIMIT, 0, "%llu bytes of extended attributes, at most %u fit",
-                        (unsigned long long) bytes, XATTR_BODY_MAX);
-    *ret = (uint32_t) bytes;
-    return 0;
+    return bytes > 0 ? EROFS_XATTR_HEADER + bytes : 0;
 }
 
 /* The header and the numbers of the shared ones; how many those are. */

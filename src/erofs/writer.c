@@ -51,11 +51,6 @@ int plan_get(struct plan *p, tree_inode inode, uint32_t *ret_layer, mvm_error **
     return 0;
 }
 
-int plan_context(const struct plan *p, int r, mvm_error **err)
-{
-    return mvm_context(err, r, "'%s'", p->cursor.record.path);
-}
-
 static int plan_init(struct plan *p, mvm_error **err)
 {
     p->nids = mem_array(tree_n_inodes(p->tree), sizeof(*p->nids));
@@ -78,9 +73,7 @@ static int place_inodes(struct plan *p, uint64_t *ret_end, mvm_error **err)
 
         if (r < 0)
             return r;
-        r = shape_of(p, i, layer, &s, err);
-        if (r < 0)
-            return plan_context(p, r, err);
+        s = shape_of(p, i, layer);
         at = shape_place(&s, at);
         if (at / EROFS_SLOT > PLAN_NID_MAX)
             return mvm_fail(err, MVM_E_LIMIT, 0, "the inodes of the image take more than %llu GiB",
@@ -152,14 +145,13 @@ static int write_inodes(struct plan *p, struct output *o, mvm_error **err)
         uint32_t layer;
 
         r = plan_get(p, i, &layer, err);
-        if (r == 0)
-            r = shape_of(p, i, layer, &s, err);
-        if (r == 0)
-            r = output_fill(o, (uint64_t) (p->nids[i] & PLAN_NID_MAX) * EROFS_SLOT, err);
+        if (r < 0)
+            return r;
+        s = shape_of(p, i, layer);
+        r = output_fill(o, (uint64_t) (p->nids[i] & PLAN_NID_MAX) * EROFS_SLOT, err);
         if (r == 0)
             r = inode_write(p, i, &s, block, o, err);
-        if (r == 0)
-            block += s.blocks;
+        block += s.blocks;
     }
     return r;
 }
@@ -176,10 +168,10 @@ static int write_blocks(struct plan *p, struct output *o, mvm_error **err)
         if (!(p->nids[i] & PLAN_BLOCKS))
             continue;
         r = plan_get(p, i, &layer, err);
-        if (r == 0)
-            r = shape_of(p, i, layer, &s, err);
-        if (r == 0)
-            r = inode_write_blocks(p, i, &s, o, err);
+        if (r < 0)
+            return r;
+        s = shape_of(p, i, layer);
+        r = inode_write_blocks(p, i, &s, o, err);
     }
     return r;
 }
