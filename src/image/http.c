@@ -179,6 +179,28 @@ static bool set_callbacks(struct http_response *r)
            curl_easy_setopt(e, CURLOPT_PRIVATE, r) == CURLE_OK;
 }
 
+/* The certificates come in addition to the system's: libcurl looks into the system's folder of
+ * certificates besides a bundle that is given. */
+static bool set_tls(CURL *e, const struct http_tls *tls)
+{
+    bool good = true;
+
+    if (!tls)
+        return true;
+    if (tls->ca) {
+        struct curl_blob ca = { .data = tls->ca, .len = tls->ca_len, .flags = CURL_BLOB_COPY };
+
+        good = curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, &ca) == CURLE_OK;
+    }
+    if (good && tls->cert)
+        good = curl_easy_setopt(e, CURLOPT_SSLCERT, tls->cert) == CURLE_OK &&
+               curl_easy_setopt(e, CURLOPT_SSLKEY, tls->key) == CURLE_OK;
+    if (good && tls->unverified)
+        good = curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 0L) == CURLE_OK &&
+               curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 0L) == CURLE_OK;
+    return good;
+}
+
 static int set_options(struct http_response *r, const struct http_request *rq, mvm_error **err)
 {
     long connect_ms = (long) r->client->limits.connect_ms;
@@ -193,7 +215,9 @@ static int set_options(struct http_response *r, const struct http_request *rq, m
     good = set_fixed_options(r->easy) && set_callbacks(r) &&
            curl_easy_setopt(r->easy, CURLOPT_URL, rq->url) == CURLE_OK &&
            curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->headers) == CURLE_OK &&
-           curl_easy_setopt(r->easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) == CURLE_OK;
+           curl_easy_setopt(r->easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) == CURLE_OK &&
+           curl_easy_setopt(r->easy, CURLOPT_UNIX_SOCKET_PATH, rq->unix_socket) == CURLE_OK &&
+           set_tls(r->easy, rq->tls);
     /* A proxy has another loopback. */
     if (good && url_host_is_loopback(url.host))
         good = curl_easy_setopt(r->easy, CURLOPT_NOPROXY, "*") == CURLE_OK;

@@ -35,11 +35,22 @@ int http_client_new(const struct http_limits *limits, struct image_tick *tick,
 void http_client_free(struct http_client *c);
 MVM_DEFINE_AUTO(http_client, http_client_free)
 
+/* Whom to trust beyond the system's own certificates, and what to show. */
+struct http_tls {
+    char *ca; /* owned: certificates in PEM, may be several; NULL: none */
+    size_t ca_len;
+    char *cert;      /* owned: path of a client certificate; NULL: none */
+    char *key;       /* owned: path of its key */
+    bool unverified; /* the peer may be anybody */
+};
+
 struct http_request {
     const char *url;
-    const char *accept;  /* NULL: anything */
-    const char *token;   /* bearer token; NULL: none */
-    uint64_t range_from; /* 0: all of it */
+    const char *accept;         /* NULL: anything */
+    const char *token;          /* bearer token; NULL: none */
+    uint64_t range_from;        /* 0: all of it */
+    const char *unix_socket;    /* path of the socket that leads to the peer; NULL: its address */
+    const struct http_tls *tls; /* NULL: the system's certificates alone */
 };
 
 struct http_response;

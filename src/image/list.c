@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/scan.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -141,6 +142,8 @@ static int list_add(struct image_store *s, const char *file, struct record_list 
     mvm_auto(image) image = NULL;
     int r = store_ref_read(s, file, &record, NULL);
 
+    if (r == 0 && scan_has_prefix(record.name, STORE_IDENTITY))
+        return 0;
     if (r == 0)
         r = store_load_image(s, &record.manifest, &image, NULL);
     if (r < 0)

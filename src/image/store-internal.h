@@ -58,6 +58,10 @@ int store_lock_take(struct image_store *s, const struct digest *manifest, struct
 void store_lock_deinit(struct store_lock *l); /* twice is fine */
 MVM_DEFINE_AUTOVALUE(store_lock, store_lock_deinit)
 
+/* A ref whose name begins with this is none that a user gave: what a source calls an image. It is
+ * not listed, keeps no image, and goes with the image. */
+#define STORE_IDENTITY "identity "
+
 /* What @name means on @platform as far as the store knows; MVM_E_NOT_FOUND. */
 int store_ref_get(struct image_store *s, const char *name, const char *platform, struct digest *ret,
                   mvm_error **err);

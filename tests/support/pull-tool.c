@@ -5,7 +5,8 @@
  *
  * An error is one line on stderr, "CODE message", and status 125. PULL_TOOL_CANCEL=N cancels at the
  * N-th progress report, PULL_TOOL_CANCEL_BUILD=N at the N-th of the build of the root filesystem
- * image; PULL_TOOL_PROGRESS=1 prints each report to stderr.
+ * image; PULL_TOOL_PROGRESS=1 prints each report to stderr. PULL_TOOL_SOURCE=N is an enum
+ * image_source_order; PULL_TOOL_LOG=1 prints the log to stderr.
  */
 #include "base/scan.h"
 #include "image/image.h"
@@ -27,6 +28,12 @@ static int on_progress(void *user, const struct image_progress *p)
         (void) fprintf(stderr, "progress %d %u/%u %llu/%llu %s\n", p->phase, p->layer, p->layers,
                        (unsigned long long) p->done, (unsigned long long) p->total, p->name);
     return tool->cancel_at > 0 && tool->reports >= tool->cancel_at;
+}
+
+static void on_log(void *user, enum log_level level, const char *module, const char *message)
+{
+    (void) user;
+    (void) fprintf(stderr, "log %d %s %s\n", level, module, message);
 }
 
 static int list(struct image_store *store, mvm_error **err)
@@ -60,12 +67,20 @@ static int pull(struct image_store *store, int argc, char **argv, mvm_error **er
     const char *cancel = build ? build : getenv("PULL_TOOL_CANCEL");
     struct tool tool = { .build_only = build != NULL,
                          .verbose = getenv("PULL_TOOL_PROGRESS") != NULL };
-    struct image_pull_options options = { .progress = on_progress, .progress_user = &tool };
+    const char *order = getenv("PULL_TOOL_SOURCE");
+    const struct log log = { .sink = on_log, .level = LOG_LEVEL_DEBUG };
+    struct image_pull_options options = { .progress = on_progress,
+                                          .progress_user = &tool,
+                                          .log = getenv("PULL_TOOL_LOG") ? &log : NULL };
+    uint64_t source = 0;
     mvm_auto(image) image = NULL;
     int r;
 
     if (cancel && !scan_u64(cancel, strlen(cancel), UINT32_MAX, &tool.cancel_at))
         return mvm_fail(err, MVM_E_ARG, 0, "where to cancel is not a number");
+    if (order && !scan_u64(order, strlen(order), IMAGE_SOURCE_LOCAL_ONLY, &source))
+        return mvm_fail(err, MVM_E_ARG, 0, "the order of sources is none");
+    options.order = (enum image_source_order) source;
     if (argc > 3 && !policy_parse(argv[3], &options.policy))
         return mvm_fail(err, MVM_E_ARG, 0, "'%s' is not a policy", argv[3]);
     options.platform = argc > 4 ? argv[4] : NULL;
