@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "oci/config.h"
 
+#include <microvm/fetcher.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,10 +23,19 @@ enum image_pull_policy {
     IMAGE_PULL_NEVER = 2    /* the store alone */
 };
 
+/* Where a reference is looked for. A name with a transport has only that. */
+enum image_source_order {
+    IMAGE_SOURCE_REGISTRY_ONLY = 0,
+    IMAGE_SOURCE_LOCAL_FIRST = 1, /* the container engine, then the registry */
+    IMAGE_SOURCE_REGISTRY_FIRST = 2,
+    IMAGE_SOURCE_LOCAL_ONLY = 3 /* the container engine */
+};
+
 enum image_phase {
     IMAGE_PHASE_RESOLVE = 0, /* manifest and config */
     IMAGE_PHASE_LAYER = 1,   /* fetch, verify and convert one layer */
-    IMAGE_PHASE_BUILD = 2    /* the root filesystem image is made */
+    IMAGE_PHASE_BUILD = 2,   /* the root filesystem image is made */
+    IMAGE_PHASE_DISK = 3     /* a disk image is downloaded */
 };
 
 struct image_progress {
@@ -49,6 +59,8 @@ struct image_pull_options {
     const struct log *log;
     unsigned layer_jobs; /* layers that are fetched at once; 0: as many as there are CPUs, 2 to 4 */
     const struct registry_options *registry; /* NULL: no wishes */
+    enum image_source_order order;
+    const mvm_fetcher *fetcher; /* borrowed: the source of references; NULL: as @order says */
 };
 
 /* One runnable image of the store. */
@@ -68,8 +80,8 @@ int image_store_open(const char *path, struct image_store **ret, mvm_error **err
 void image_store_close(struct image_store *store);
 MVM_DEFINE_AUTO(image_store, image_store_close)
 
-/* @name is a reference or "oci:DIR[:TAG]", as the user typed it. The error names @name. Two
- * processes that pull the same image at once do the work once. */
+/* @name is a reference or has a transport (name.h), as the user typed it. The error names @name.
+ * Two processes that pull the same image at once do the work once. */
 int image_pull(struct image_store *store, const char *name,
                const struct image_pull_options *options, struct image **ret, mvm_error **err);
 

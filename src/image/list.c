@@ -146,7 +146,7 @@ static size_t take_records(struct store_names *names, const struct store_usage *
         const struct store_name name = store_image_name(&record->manifest);
         const struct usage_image *image = store_usage_image(usage, name.text);
 
-        if (!image)
+        if (!image || names->items[i].identity)
             continue;
         record->size = image->size;
         record->unique = image->unique;

@@ -22,6 +22,8 @@ struct pull {
     struct image_tick tick;
     struct image_source *source; /* owned; NULL until it is needed */
     struct resolved found;
+    struct image *known; /* owned: what the source would give, and the store has; else NULL */
+    char *identity;      /* owned: what the store remembers it by; NULL: the source has none */
 };
 
 enum pull_layer_state {

@@ -6,21 +6,25 @@
  */
 #include "image/pull-internal.h"
 
+#include "image/sources.h"
+
 static void pull_deinit(struct pull *p)
 {
     image_source_free(p->source);
+    image_free(p->known);
+    free(p->identity);
     resolved_deinit(&p->found);
     image_name_deinit(&p->name);
 }
 MVM_DEFINE_AUTOVALUE(pull, pull_deinit)
 
-/* A digest always means the same. A layout is near and quickly read, so that one that was made anew
- * is seen. */
+/* A digest always means the same. A layout, an archive and an engine are near and quickly asked, so
+ * that what was made anew is seen. */
 static bool may_use_store(const struct pull *p)
 {
     if (p->options->policy == IMAGE_PULL_NEVER)
         return true;
-    if (p->name.is_layout)
+    if (p->name.transport != IMAGE_TRANSPORT_NONE)
         return false;
     return p->options->policy == IMAGE_PULL_MISSING || p->name.ref.has_digest;
 }
@@ -85,43 +89,85 @@ int pull_check_platform(const struct pull *p, const struct oci_config *config, m
                     config->os, config->architecture, p->platform.text);
 }
 
-static int open_source(struct pull *p, mvm_error **err)
+/* Under what the store remembers which image an identity stands for. */
+static int identity_name(const char *identity, char **ret, mvm_error **err)
 {
-    if (p->name.is_layout)
-        return layout_source_open(p->name.path, p->name.tag, &p->source, err);
-    return registry_source_open(&p->name.ref, p->options->registry, &p->tick, p->options->log,
-                                &p->source, err);
+    if (asprintf(ret, STORE_IDENTITY "%s", identity) < 0) {
+        *ret = NULL;
+        return mvm_fail_nomem(err);
+    }
+    return 0;
 }
 
-/* Written only when it changes: a write is synced, and a warm start need not pay for it. */
-static int remember_name(struct pull *p, mvm_error **err)
+/* 1: the store has the image that the source would give, in p->known; 0: it has not. */
+static int find_identity(struct pull *p, struct image_source *source, mvm_error **err)
+{
+    mvm_autofree char *identity = NULL;
+    int r;
+
+    free(steal_ptr(&p->identity));
+    if (!source->identify)
+        return 0;
+    r = source->identify(source, &p->want, &identity, err);
+    if (r == 0)
+        r = identity_name(identity, &p->identity, err);
+    if (r < 0)
+        return r;
+    return store_ref_get(p->store, p->identity, p->platform.text, &p->found.digest, NULL) == 0 &&
+           load_whole(p, &p->found.digest, &p->known, NULL) == 0;
+}
+
+static int try_source(void *user, struct image_source **source, mvm_error **err)
+{
+    struct pull *p = user;
+    int r = find_identity(p, *source, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = resolve_manifest(*source, &p->want, &p->found, err);
+    if (r < 0)
+        return r;
+    p->source = steal_ptr(source);
+    return 0;
+}
+
+static int remember(struct pull *p, const char *name, mvm_error **err)
 {
     struct digest known;
 
-    if (store_ref_get(p->store, p->name.qualified, p->platform.text, &known, NULL) == 0 &&
+    /* Written only when it changes: a write is synced, and a warm start need not pay for it. */
+    if (store_ref_get(p->store, name, p->platform.text, &known, NULL) == 0 &&
         digest_equal(&known, &p->found.digest))
         return 0;
-    return store_ref_set(p->store, p->name.qualified, p->platform.text, &p->found.digest, err);
+    return store_ref_set(p->store, name, p->platform.text, &p->found.digest, err);
+}
+
+static int fetch(struct pull *p, struct image **ret, mvm_error **err)
+{
+    int r = load_whole(p, &p->found.digest, ret, NULL);
+
+    if (r == MVM_E_CANCELLED)
+        return mvm_fail(err, r, 0, "cancelled");
+    return r < 0 ? pull_build(p, ret, err) : pull_check_platform(p, &(*ret)->config, err);
 }
 
 static int pull_from_source(struct pull *p, struct image **ret, mvm_error **err)
 {
+    const struct sources sources = {
+        .name = &p->name, .options = p->options, .dir_fd = p->store->fd, .tick = &p->tick
+    };
     mvm_auto(image) image = NULL;
-    int r = open_source(p, err);
+    int r = sources_try(&sources, try_source, p, err);
 
-    if (r == 0)
-        r = resolve_manifest(p->source, &p->want, &p->found, err);
     if (r < 0)
         return r;
-    r = load_whole(p, &p->found.digest, &image, NULL);
-    if (r == MVM_E_CANCELLED)
-        return mvm_fail(err, r, 0, "cancelled");
-    if (r < 0)
-        r = pull_build(p, &image, err);
-    else
-        r = pull_check_platform(p, &image->config, err);
+    image = steal_ptr(&p->known);
+    if (!image)
+        r = fetch(p, &image, err);
     if (r == 0)
-        r = remember_name(p, err);
+        r = remember(p, p->name.qualified, err);
+    if (r == 0 && p->identity)
+        r = remember(p, p->identity, err);
     if (r < 0)
         return r;
     *ret = steal_ptr(&image);

@@ -52,13 +52,18 @@ static int list_layers(const struct removal *m, int folder_fd, struct store_name
     return 0;
 }
 
-static int remove_names(const struct removal *m, const struct store_names *names, mvm_error **err)
+/* @all: what a source calls the image as well, which goes with it. */
+static int remove_names(const struct removal *m, const struct store_names *names, bool all,
+                        mvm_error **err)
 {
     int r = 0;
 
-    for (size_t i = 0; i < names->n && r == 0; i++)
-        if (is_meant(m, &names->items[i]) && is_image_of(m, &names->items[i]))
-            r = gc_remove_name(&m->gc, &names->items[i], err);
+    for (size_t i = 0; i < names->n && r == 0; i++) {
+        const struct store_name_record *name = &names->items[i];
+
+        if (is_image_of(m, name) && (name->identity ? all : is_meant(m, name)))
+            r = gc_remove_name(&m->gc, name, err);
+    }
     return r;
 }
 
@@ -72,9 +77,11 @@ static int look_at_names(const struct removal *m, const struct store_names *name
     for (size_t i = 0; i < names->n; i++) {
         const struct store_name_record *name = &names->items[i];
 
-        if (is_image_of(m, name) && !is_meant(m, name))
+        if (name->identity || !is_image_of(m, name))
+            continue;
+        if (!is_meant(m, name))
             *ret_others = true;
-        if (m->qualified || !is_image_of(m, name))
+        if (m->qualified)
             continue;
         if (first && strcmp(first, name->record.name) != 0 && !m->force)
             return mvm_fail(err, MVM_E_BUSY, 0,
@@ -102,7 +109,7 @@ static int remove_locked(const struct removal *m, int lock_fd, mvm_error **err)
                      "a VM or a pull uses the image: end that, or use force to remove its name "
                      "alone");
     if (r == 0)
-        r = remove_names(m, &names, err);
+        r = remove_names(m, &names, !others && lock_fd >= 0, err);
     if (r < 0 || others || lock_fd < 0)
         return r;
     r = list_layers(m, lock_fd, &layers, &n_layers, err);

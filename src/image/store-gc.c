@@ -66,7 +66,8 @@ int gc_remove_name(const struct gc *g, const struct store_name_record *name, mvm
         return errno == ENOENT
                    ? 0
                    : mvm_fail(err, MVM_E_SYS, errno, "remove the name '%s'", name->record.name);
-    gc_tell(g, IMAGE_REMOVAL_NAME, name->record.name, 0);
+    if (!name->identity)
+        gc_tell(g, IMAGE_REMOVAL_NAME, name->record.name, 0);
     return 0;
 }
 

@@ -111,6 +111,10 @@ int store_commit_image(struct store_temp *t, const struct digest *manifest, mvm_
  * has ended. @lock_fd: the caller's own exclusive lock on it; negative: none. */
 int store_discard_image(struct image_store *s, const char *name, int lock_fd, mvm_error **err);
 
+/* A ref whose name begins with this is none that a user gave: what a source calls an image. It is
+ * not listed, keeps no image, and goes with the image. */
+#define STORE_IDENTITY "identity "
+
 /* list.c: what @name means on @platform as far as the store knows; MVM_E_NOT_FOUND. */
 int store_ref_get(struct image_store *s, const char *name, const char *platform, struct digest *ret,
                   mvm_error **err);

@@ -2,6 +2,7 @@
 #include "image/store-usage.h"
 
 #include "base/path.h"
+#include "base/scan.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -183,6 +184,7 @@ static int add_name(void *user, const char *file, mvm_error **err)
         error_move(err, steal_ptr(&why));
         return r;
     }
+    item.identity = scan_has_prefix(item.record.name, STORE_IDENTITY);
     item.file = strdup(file);
     if (!item.file || mem_grow(&n->items, &n->cap, n->n, sizeof(*n->items)) < 0) {
         free(item.file);
@@ -205,7 +207,7 @@ bool store_names_have(const struct store_names *n, const char *name)
     for (size_t i = 0; i < n->n; i++) {
         const struct store_name of = store_image_name(&n->items[i].record.manifest);
 
-        if (strcmp(of.text, name) == 0)
+        if (!n->items[i].identity && strcmp(of.text, name) == 0)
             return true;
     }
     return false;

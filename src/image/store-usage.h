@@ -38,7 +38,8 @@ uint64_t store_image_bytes(int folder_fd);
 struct store_names {
     struct store_name_record {
         struct image_record record;
-        char *file; /* owned: in refs/ */
+        char *file;    /* owned: in refs/ */
+        bool identity; /* no user's name: STORE_IDENTITY */
     } * items;      /* owned */
     size_t n, cap;
 };

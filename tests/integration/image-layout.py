@@ -71,8 +71,8 @@ class Layout(storetest.StoreTest):
         for name, words in (('oci:', 'no folder is named'), (f'oci:{self.base}:', 'the tag is empty'),
                             (f'oci:{self.base}/nowhere', 'open the folder'),
                             (f'oci:{self.base}', 'not an OCI layout'), ('oci:/etc/passwd', 'open the folder'),
-                            ('oci-archive:/x', "'oci-archive:' is not available"),
-                            ('docker-daemon:x', "'docker-daemon:' is not available")):
+                            ('oci-archive:', 'no file is named'), ('docker-archive:x:', 'the tag is empty'),
+                            ('docker-archive:x:UPPER', 'UPPER'), ('docker-daemon:', 'reference')):
             with self.subTest(name):
                 self.assertIn(words, self.pull_bad(name))
 

@@ -8,7 +8,8 @@
  * An error is one line on stderr, "CODE message", and status 125. PULL_TOOL_CANCEL=N cancels at the
  * N-th progress report, PULL_TOOL_CANCEL_BUILD=N at the N-th of the build of the root filesystem
  * image; PULL_TOOL_PROGRESS=1 prints each report to stderr. PULL_TOOL_JOBS=N fetches N layers at
- * once. PULL_TOOL_HOLD=1 keeps the image until stdin ends.
+ * once. PULL_TOOL_HOLD=1 keeps the image until stdin ends. PULL_TOOL_SOURCE=N is an enum
+ * image_source_order; PULL_TOOL_LOG=1 prints the log to stderr.
  */
 #include "base/scan.h"
 #include "rootfs/block.h"
