@@ -75,7 +75,7 @@ static int daemon_get(struct daemon_source *s, const char *path, struct http_res
                                           .unix_socket = s->endpoint.socket,
                                           .tls = s->endpoint.has_tls ? &s->endpoint.tls : NULL };
 
-    r = http_get(s->http, &request, &response, &retryable, err);
+    r = http_send(s->http, &request, &response, &retryable, err);
     if (r == 0 && http_status(response) != 200)
         r = answer_fail(response, path, err);
     if (r < 0)

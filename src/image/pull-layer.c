@@ -10,9 +10,8 @@ static int convert(const struct pull_fetch *f, const struct pull_layer *layer,
                    struct layer_sums *ret, mvm_error **err)
 {
     const struct layer_output out = { .data_fd = draft->data_fd, .index_fd = draft->index_fd };
-    struct layer_budget plain = { .max = LAYER_PLAIN_MAX };
     const struct layer_expect expect = {
-        .blob = layer->blob, .diff_id = layer->diff_id, .plain = &plain, .tick = tick
+        .blob = layer->blob, .diff_id = layer->diff_id, .budget = f->budget, .tick = tick
     };
     mvm_auto(blob_reader) reader = NULL;
     mvm_auto(layer_stream) stream = NULL;
