@@ -51,11 +51,20 @@ struct image_progress {
  * when it is done. */
 typedef int image_progress_fn(void *user, const struct image_progress *progress);
 
+struct image;
+/* Makes of an image what it is wanted for, before its name is remembered. MVM_E_DIGEST: the store is
+ * damaged, and pulling mends it. After any other failure the pull keeps nothing of an image that it
+ * has just made, and gives the same error. */
+typedef int image_prepare_fn(void *user, struct image_store *store, const struct image *image,
+                             mvm_error **err);
+
 struct image_pull_options {
     enum image_pull_policy policy;
     const char *platform; /* "os/arch[/variant]"; NULL: linux and the host's architecture */
     image_progress_fn *progress;
     void *progress_user;
+    image_prepare_fn *prepare; /* NULL: nothing */
+    void *prepare_user;
     const struct log *log;
     unsigned layer_jobs; /* layers that are fetched at once; 0: as many as there are CPUs, 2 to 4 */
     const struct registry_options *registry; /* NULL: no wishes */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a manifest to an image in the store: what of it is there already is kept. */
 #include "image/pull-internal.h"
+#include "image/store-gc.h"
 
 #include "base/file.h"
 
@@ -24,12 +25,55 @@ static int fetch_config(struct pull *p, const struct store_temp *temp, struct oc
     return r < 0 ? r : file_write(temp->fd, STORE_CONFIG, text, len, 0600, err);
 }
 
+/* A pull that was broken off goes on later with the layers that it has; one that ended since the
+ * image is bad, or the disk full, keeps nothing. */
+static bool is_worth_keeping(int r)
+{
+    return r == MVM_E_NET || r == MVM_E_CANCELLED || r == MVM_E_TIMEOUT || r == MVM_E_AUTH;
+}
+
+/* Those of them that no other image has. What cannot be removed is left to a gc. */
+static void drop_layers(struct pull *p, const struct oci_config *config)
+{
+    const struct gc g = { .store = p->store };
+    mvm_autofree struct store_name *names = mem_array(config->n_diff_ids, sizeof(*names));
+
+    if (!names)
+        return;
+    for (size_t i = 0; i < config->n_diff_ids; i++)
+        names[i] = store_layer_name(&config->diff_ids[i]);
+    (void) gc_remove_layers(&g, names, config->n_diff_ids, NULL);
+}
+
+void pull_forget(struct pull *p, struct image *image, int why)
+{
+    const struct store_name name = store_image_name(&image->manifest);
+    const struct gc g = { .store = p->store };
+    mvm_autovalue(oci_config) config = image->config;
+    mvm_autovalue(store_names) names = { .n = 0 };
+    mvm_autoclose int fd = -EBADF;
+
+    image->config = (struct oci_config){ .os = NULL };
+    image_free(image);
+    if (gc_lock_image(&g, name.text, &fd, NULL) == 0 &&
+        store_names_read(p->store, &names, NULL) == 0 && !store_names_have(&names, name.text) &&
+        gc_remove_image(&g, name.text, fd, NULL) == 0 && !is_worth_keeping(why))
+        drop_layers(p, &config);
+}
+
 static int get_layers(struct pull *p, const struct store_temp *temp,
                       const struct oci_config *config, struct pull_layers *layers, mvm_error **err)
 {
     int r = pull_layers_plan(p, config, layers, err);
 
-    return r < 0 ? r : pull_layers_fetch(p, temp, layers, err);
+    if (r < 0)
+        return r;
+    r = pull_layers_fetch(p, temp, layers, err);
+    if (r < 0 && !is_worth_keeping(r)) {
+        pull_layers_deinit(layers);
+        drop_layers(p, config);
+    }
+    return r;
 }
 
 /* The documents come last into the store, so that they never name a layer that is not there. */

@@ -56,6 +56,8 @@ int pull_check_platform(const struct pull *p, const struct oci_config *config, m
 /* pull-build.c: makes what the store lacks of the image: documents and layers. */
 int pull_build(struct pull *p, struct image **ret, mvm_error **err);
 
+/* Removes the image unless it has a name; @image is freed. @why: the failure. */
+void pull_forget(struct pull *p, struct image *image, int why);
 /* pull-layers.c: which layers there are; those that the store has are pinned. */
 int pull_layers_plan(struct pull *p, const struct oci_config *config, struct pull_layers *ret,
                      mvm_error **err);

@@ -59,10 +59,18 @@ static int load_whole(struct pull *p, const struct digest *digest, struct image 
     return 0;
 }
 
+static int prepare(const struct pull *p, const struct image *image, mvm_error **err)
+{
+    const struct image_pull_options *o = p->options;
+
+    return o->prepare ? o->prepare(o->prepare_user, p->store, image, err) : 0;
+}
+
 /* MVM_E_NOT_FOUND or MVM_E_DIGEST when the store cannot tell. */
 static int find_in_store(struct pull *p, struct image **ret, mvm_error **err)
 {
     bool never = p->options->policy == IMAGE_PULL_NEVER;
+    mvm_auto(image) image = NULL;
     struct digest digest;
     int r = store_ref_get(p->store, p->name.qualified, p->platform.text, &digest, err);
 
@@ -71,9 +79,13 @@ static int find_in_store(struct pull *p, struct image **ret, mvm_error **err)
         return mvm_fail(err, MVM_E_NOT_FOUND, 0, "not in the image store%s",
                         never ? ", and pulling is forbidden" : "");
     if (r == 0)
-        r = load_whole(p, &digest, ret, err);
+        r = load_whole(p, &digest, &image, err);
+    if (r == 0)
+        r = prepare(p, image, err);
     if (never && (r == MVM_E_NOT_FOUND || r == MVM_E_DIGEST))
         return mvm_context(err, r, "not whole in the image store, and pulling is forbidden");
+    if (r == 0)
+        *ret = steal_ptr(&image);
     return r;
 }
 
@@ -151,6 +163,16 @@ static int fetch(struct pull *p, struct image **ret, mvm_error **err)
     return r < 0 ? pull_build(p, ret, err) : pull_check_platform(p, &(*ret)->config, err);
 }
 
+/* With no name, and no use, an image would be nothing but litter. */
+static int prepare_new(struct pull *p, struct image **image, mvm_error **err)
+{
+    int r = prepare(p, *image, err);
+
+    if (r < 0)
+        pull_forget(p, steal_ptr(image), r);
+    return r;
+}
+
 static int pull_from_source(struct pull *p, struct image **ret, mvm_error **err)
 {
     const struct sources sources = {
@@ -164,6 +186,8 @@ static int pull_from_source(struct pull *p, struct image **ret, mvm_error **err)
     image = steal_ptr(&p->known);
     if (!image)
         r = fetch(p, &image, err);
+    if (r == 0)
+        r = prepare_new(p, &image, err);
     if (r == 0)
         r = remember(p, p->name.qualified, err);
     if (r == 0 && p->identity)

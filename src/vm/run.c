@@ -51,6 +51,17 @@ static int progress_forward(void *user, const struct image_progress *p)
     return o->progress(o->progress_user, &public);
 }
 
+static int prepare_root(void *user, struct image_store *store, const struct image *image,
+                        mvm_error **err)
+{
+    struct run *run = user;
+    const mvm_options *o = run->options;
+
+    rootfs_block_deinit(&run->root);
+    return rootfs_block_open(store, image, o->progress ? progress_forward : NULL, (void *) o,
+                             &run->root, err);
+}
+
 static int run_pull(struct run *run, mvm_error **err)
 {
     mvm_auto(image_store) store = NULL;
@@ -59,14 +70,12 @@ static int run_pull(struct run *run, mvm_error **err)
                                              .platform = o->platform,
                                              .progress = o->progress ? progress_forward : NULL,
                                              .progress_user = (void *) o,
+                                             .prepare = prepare_root,
+                                             .prepare_user = run,
                                              .log = &run->log };
     int r = image_store_open(run->dirs.cache, &store, err);
 
-    if (r == 0)
-        r = image_pull(store, run->image_name, &pull, &run->image, err);
-    return r < 0 ? r
-                 : rootfs_block_open(store, run->image, pull.progress, pull.progress_user,
-                                     &run->root, err);
+    return r < 0 ? r : image_pull(store, run->image_name, &pull, &run->image, err);
 }
 
 /* What can be known without the image: better said before a long download than after it. */

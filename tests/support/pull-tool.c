@@ -22,6 +22,7 @@ struct tool {
     uint64_t reports;
     bool build_only; /* count the reports of the build alone */
     bool verbose;
+    struct rootfs_block root; /* owned */
 };
 
 static int on_progress(void *user, const struct image_progress *p)
@@ -42,6 +43,12 @@ static void on_removal(void *user, const struct image_removal *what)
 
     (void) user;
     (void) printf("%s %s %llu\n", kinds[what->kind], what->name, (unsigned long long) what->bytes);
+}
+
+static void on_log(void *user, enum log_level level, const char *module, const char *message)
+{
+    (void) user;
+    (void) fprintf(stderr, "log %d %s %s\n", level, module, message);
 }
 
 static int list(struct image_store *store, mvm_error **err)
@@ -84,15 +91,18 @@ static int number_of(const char *variable, uint64_t *ret, mvm_error **err)
     return 0;
 }
 
-static int print_root(struct tool *tool, const struct image *image, mvm_error **err)
+static int prepare(void *user, struct image_store *store, const struct image *image,
+                   mvm_error **err)
 {
-    mvm_autovalue(rootfs_block) root = { .n = 0 };
-    int r = rootfs_block_open(tool->store, image, on_progress, tool, &root, err);
+    struct tool *tool = user;
 
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < root.n; i++)
-        (void) printf("%s\n", root.extents[i].path);
+    return rootfs_block_open(store, image, on_progress, tool, &tool->root, err);
+}
+
+static int print_root(const struct tool *tool)
+{
+    for (size_t i = 0; i < tool->root.n; i++)
+        (void) printf("%s\n", tool->root.extents[i].path);
     if (getenv("PULL_TOOL_HOLD")) {
         (void) fflush(stdout);
         while (getchar() != EOF)
@@ -103,9 +113,14 @@ static int print_root(struct tool *tool, const struct image *image, mvm_error **
 
 static int pull(struct tool *tool, mvm_error **err)
 {
-    struct image_pull_options options = { .progress = on_progress, .progress_user = tool };
+    const struct log log = { .sink = on_log, .level = LOG_LEVEL_DEBUG };
+    struct image_pull_options options = { .progress = on_progress,
+                                          .progress_user = tool,
+                                          .prepare = prepare,
+                                          .prepare_user = tool,
+                                          .log = getenv("PULL_TOOL_LOG") ? &log : NULL };
     mvm_auto(image) image = NULL;
-    uint64_t jobs = 0;
+    uint64_t jobs = 0, source = 0;
     int r;
 
     tool->build_only = getenv("PULL_TOOL_CANCEL_BUILD") != NULL;
@@ -114,14 +129,17 @@ static int pull(struct tool *tool, mvm_error **err)
                   &tool->cancel_at, err);
     if (r == 0)
         r = number_of("PULL_TOOL_JOBS", &jobs, err);
+    if (r == 0)
+        r = number_of("PULL_TOOL_SOURCE", &source, err);
     if (r < 0)
         return r;
     options.layer_jobs = (unsigned) jobs;
+    options.order = (enum image_source_order) source;
     if (tool->argc > 1 && !policy_parse(tool->argv[1], &options.policy))
         return mvm_fail(err, MVM_E_ARG, 0, "'%s' is not a policy", tool->argv[1]);
     options.platform = tool->argc > 2 ? tool->argv[2] : NULL;
     r = image_pull(tool->store, tool->argv[0], &options, &image, err);
-    return r < 0 ? r : print_root(tool, image, err);
+    return r < 0 ? r : print_root(tool);
 }
 
 static int act(struct tool *tool, mvm_error **err)
@@ -154,6 +172,7 @@ int main(int argc, char **argv)
     tool.store = store;
     if (r == 0)
         r = act(&tool, &error);
+    rootfs_block_deinit(&tool.root);
     if (r == 0)
         return 0;
     (void) fprintf(stderr, "%d %s\n", r, mvm_error_message(error));
