@@ -88,8 +88,8 @@ static int make_image(struct pull *p, struct store_temp *temp, struct image **re
     if (r == 0)
         r = file_write(temp->fd, STORE_MANIFEST, p->found.text, p->found.len, 0600, err);
     if (r == 0)
-        r = store_commit_image(temp, &p->found.digest, err);
-    return r < 0 ? r : store_load_image(p->store, &p->found.digest, ret, err);
+        r = store_commit_image(temp, &p->found.digest, ret, err);
+    return r;
 }
 
 /* Some of its layers are gone, or damaged. */

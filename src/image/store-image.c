@@ -71,8 +71,7 @@ int store_read_image(int folder_fd, const char *name, struct oci_document *doc,
     return r < 0 ? r : oci_config_parse(text, len, config, err);
 }
 
-/* Opens the folder with a shared lock. Whoever has the other one is about to remove it, or has just
- * put it there and is about to let go. */
+/* Opens the folder with a shared lock. Whoever has the other one is about to remove it. */
 static int lock_folder(struct image_store *s, const char *name, int *ret, mvm_error **err)
 {
     mvm_autoclose int fd = -EBADF;
@@ -88,21 +87,21 @@ static int lock_folder(struct image_store *s, const char *name, int *ret, mvm_er
     return 0;
 }
 
-int store_load_image(struct image_store *s, const struct digest *manifest, struct image **ret,
-                     mvm_error **err)
+/* Takes over @lock_fd, the folder with its shared lock. */
+static int load_locked(const struct digest *manifest, int lock_fd, struct image **ret,
+                       mvm_error **err)
 {
     const struct store_name name = store_image_name(manifest);
     mvm_autovalue(oci_document) doc = { .is_index = false };
     mvm_auto(image) image = calloc(1, sizeof(*image));
     int r;
 
-    if (!image)
+    if (!image) {
+        (void) close(lock_fd);
         return mvm_fail_nomem(err);
-    image->lock_fd = -EBADF;
+    }
+    image->lock_fd = lock_fd;
     image->manifest = *manifest;
-    r = lock_folder(s, name.text, &image->lock_fd, err);
-    if (r < 0)
-        return r;
     r = store_read_image(image->lock_fd, name.text, &doc, &image->config, err);
     if (r == MVM_E_DIGEST || r == MVM_E_FORMAT || r == MVM_E_LIMIT)
         r = MVM_E_NOT_FOUND;
@@ -110,6 +109,16 @@ int store_load_image(struct image_store *s, const struct digest *manifest, struc
         return mvm_context(err, r, "image %s", digest_format(manifest).text);
     *ret = steal_ptr(&image);
     return 0;
+}
+
+int store_load_image(struct image_store *s, const struct digest *manifest, struct image **ret,
+                     mvm_error **err)
+{
+    const struct store_name name = store_image_name(manifest);
+    int fd = -EBADF;
+    int r = lock_folder(s, name.text, &fd, err);
+
+    return r < 0 ? r : load_locked(manifest, fd, ret, err);
 }
 
 void image_free(struct image *image)
@@ -148,7 +157,8 @@ int store_discard_image(struct image_store *s, const char *name, int lock_fd, mv
     return path_remove_tree(s->fd, away, err);
 }
 
-int store_commit_image(struct store_temp *t, const struct digest *manifest, mvm_error **err)
+int store_commit_image(struct store_temp *t, const struct digest *manifest, struct image **ret,
+                       mvm_error **err)
 {
     const struct store_name name = store_image_name(manifest);
     struct image_store *s = t->store;
@@ -165,7 +175,6 @@ int store_commit_image(struct store_temp *t, const struct digest *manifest, mvm_
     if (renameat(s->fd, t->name, s->images_fd, name.text) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "put the image into the store");
     free(steal_ptr(&t->name));
-    /* Nobody need wait any more. */
-    (void) close(steal_fd(&t->fd));
-    return io_sync(s->images_fd, "the image store", err);
+    r = io_sync(s->images_fd, "the image store", err);
+    return r < 0 ? r : load_locked(manifest, steal_fd(&t->fd), ret, err);
 }

@@ -105,8 +105,10 @@ int store_read_image(int folder_fd, const char *name, struct oci_document *doc,
  * damaged or being removed. */
 int store_load_image(struct image_store *s, const struct digest *manifest, struct image **ret,
                      mvm_error **err);
-/* Turns @t into the image. The caller has the lock on its name. What stands there is put away. */
-int store_commit_image(struct store_temp *t, const struct digest *manifest, mvm_error **err);
+/* Turns @t into the image, and loads it. The caller has the lock on its name. What stands there is
+ * put away. */
+int store_commit_image(struct store_temp *t, const struct digest *manifest, struct image **ret,
+                       mvm_error **err);
 /* Takes the folder out of images/, and removes it unless somebody uses it: then it goes once that
  * has ended. @lock_fd: the caller's own exclusive lock on it; negative: none. */
 int store_discard_image(struct image_store *s, const char *name, int lock_fd, mvm_error **err);

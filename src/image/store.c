@@ -142,7 +142,9 @@ int store_temp_new(struct image_store *s, struct store_temp *ret, mvm_error **er
     r = path_make_temp_dir(s->fd, STORE_TEMP_PREFIX, &t.name, &t.fd, err);
     if (r < 0)
         return r;
-    if (store_flock(t.fd, LOCK_EX | LOCK_NB) < 0)
+    /* Shared, as whoever uses an image has it: the folder may become one without a moment in which
+     * nobody has a lock on it. */
+    if (store_flock(t.fd, LOCK_SH | LOCK_NB) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "lock a temporary folder");
     *ret = t;
     t = (struct store_temp) STORE_TEMP_NONE;

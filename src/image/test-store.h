@@ -67,6 +67,7 @@ static inline struct digest test_image_put(struct image_store *s, const struct d
     mvm_autovalue(strbuf) config = STRBUF_INIT(1 << 16);
     mvm_autovalue(strbuf) manifest = STRBUF_INIT(1 << 16);
     mvm_autovalue(store_temp) temp = STORE_TEMP_NONE;
+    mvm_auto(image) image = NULL;
     struct digest digest;
 
     strbuf_adds(&config,
@@ -92,7 +93,7 @@ static inline struct digest test_image_put(struct image_store *s, const struct d
     assert_int_equal(file_write(temp.fd, STORE_CONFIG, config.data, config.len, 0600, NULL), 0);
     assert_int_equal(file_write(temp.fd, STORE_MANIFEST, manifest.data, manifest.len, 0600, NULL),
                      0);
-    assert_int_equal(store_commit_image(&temp, &digest, NULL), 0);
+    assert_int_equal(store_commit_image(&temp, &digest, &image, NULL), 0);
     return digest;
 }
 
