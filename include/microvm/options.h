@@ -179,6 +179,37 @@ MVM_PUBLIC int mvm_options_set_vsock_uds(mvm_options *options, const char *path)
  * Since:   0.1
  */
 MVM_PUBLIC int mvm_options_disable_ssh(mvm_options *options);
+/**
+ * mvm_options_add_registry_mirror - a host that is asked before a registry
+ * @mirror: "[REGISTRY=]URL": REGISTRY as in a full image name ("docker.io", which is also what is
+ *          meant without it, or "host:5000"), URL as "https://HOST[:PORT][/PREFIX]" or with http;
+ *          a prefix is put in front of the repository's name
+ *
+ * Mirrors are asked in the order in which they were given, then the registry itself. A mirror gets
+ * the credentials that are kept for its own host, and digests are verified as ever; what a tag
+ * means is believed.
+ *
+ * Returns: 0; MVM_E_ARG; MVM_E_LIMIT above 64 mirrors; MVM_E_NOMEM.
+ * Since:   0.1
+ */
+MVM_PUBLIC int mvm_options_add_registry_mirror(mvm_options *options, const char *mirror);
+/**
+ * mvm_options_add_insecure_registry - a registry, or mirror, of which nobody need be sure
+ * @host: "HOST[:PORT]" as in an image's name
+ *
+ * Its certificate is not verified, and http is used where it does not speak https. Loopback hosts
+ * may have http without this.
+ *
+ * Returns: 0; MVM_E_ARG; MVM_E_LIMIT above 256 hosts; MVM_E_NOMEM.
+ * Since:   0.1
+ */
+MVM_PUBLIC int mvm_options_add_insecure_registry(mvm_options *options, const char *host);
+/** mvm_options_set_registry_ca - a file of certificates in PEM, trusted for registries besides the
+ * system's and those in the folders certs.d of docker and podman; NULL: none. Since: 0.1 */
+MVM_PUBLIC int mvm_options_set_registry_ca(mvm_options *options, const char *path);
+/** mvm_options_set_auth_file - the one file with credentials, as docker's config.json or podman's
+ * auth.json; NULL: docker's, $REGISTRY_AUTH_FILE and podman's are looked at. Since: 0.1 */
+MVM_PUBLIC int mvm_options_set_auth_file(mvm_options *options, const char *path);
 /** mvm_options_set_data_dir - one folder for images, kernels and VMs, in place of the XDG places;
  * NULL: $MICROVM_DATA_DIR if set. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_data_dir(mvm_options *options, const char *path);

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "base/mem.h"
+#include "cli/registry-flags.h"
 
 #include <getopt.h>
 
@@ -10,9 +11,10 @@ static void print_help(void)
     printf(
         "Usage: microvm pull [OPTIONS] IMAGE\n\n"
         "IMAGE is a reference (alpine, ghcr.io/org/app:1.2, host:5000/x@sha256:...) or oci:DIR[:TAG].\n\n"
-        "  --platform OS/ARCH[/VARIANT]  not the host's own\n"
-        "  --data-dir DIR                images, kernels and VMs live there\n"
-        "  -q, --quiet                   print nothing but the digest\n");
+        "      --platform OS/ARCH[/VARIANT]\n"
+        "                         not the host's own\n" REGISTRY_FLAGS_HELP
+        "      --data-dir DIR     images, kernels and VMs live there\n"
+        "  -q, --quiet            print nothing but the digest\n");
 }
 
 static int pull(const char *image, mvm_options *options, bool quiet)
@@ -41,10 +43,12 @@ int cli_pull(int argc, char **argv)
 {
     static const struct option table[] = { { "platform", required_argument, NULL, 'P' },
                                            { "data-dir", required_argument, NULL, 'D' },
+                                           REGISTRY_FLAGS_TABLE,
                                            { "quiet", no_argument, NULL, 'q' },
                                            { "help", no_argument, NULL, 'h' },
                                            { NULL, 0, NULL, 0 } };
     mvm_options *options = mvm_options_new();
+    mvm_autoerror mvm_error *err = NULL;
     bool quiet = false;
     int c, r = 0;
 
@@ -60,6 +64,8 @@ int cli_pull(int argc, char **argv)
             quiet = true;
         else if (c == 'h')
             print_help();
+        else if (c != '?' && c != ':')
+            r = registry_flag_take("pull", c, options, optarg, &err);
         if (c == '?' || c == ':')
             (void) cli_option_error("pull", c, table, argv);
         if (c == 'h' || c == '?' || c == ':') {
@@ -68,7 +74,7 @@ int cli_pull(int argc, char **argv)
         }
     }
     if (r < 0)
-        r = cli_usage_error("pull: a bad option");
+        r = err ? cli_fail(err) : cli_usage_error("pull: a bad option");
     else if (argc - optind != 1)
         r = cli_usage_error("pull: one image is wanted");
     else

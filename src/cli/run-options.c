@@ -3,6 +3,7 @@
 
 #include "base/scan.h"
 #include "cli/env.h"
+#include "cli/registry-flags.h"
 #include "vm/options-internal.h"
 
 enum {
@@ -45,6 +46,7 @@ static const struct option run_table[] = {
     { "vsock", required_argument, NULL, OPT_VSOCK },
     { "vsock-uds", required_argument, NULL, OPT_VSOCK_UDS },
     { "no-ssh", no_argument, NULL, OPT_NO_SSH },
+    REGISTRY_FLAGS_TABLE,
     { "debug", no_argument, NULL, OPT_DEBUG },
     { "help", no_argument, NULL, OPT_HELP },
     { NULL, 0, NULL, 0 },
@@ -70,7 +72,7 @@ static void print_help(void)
         "      --name NAME        keep the VM's logs under this name\n"
         "      --rm               remove them at the end (always so without --name)\n"
         "      --pull missing|always|never\n"
-        "      --platform OS/ARCH[/VARIANT]\n"
+        "      --platform OS/ARCH[/VARIANT]\n" REGISTRY_FLAGS_HELP
         "      --kernel FILE      a vmlinux or bzImage\n"
         "      --accel auto|kvm|tcg\n"
         "      --timeout TIME     end it after 90, 1.5s, 5m, 1h30m\n"
@@ -200,6 +202,10 @@ static int take_text(int c, struct run_request *q, const char *text, mvm_error *
 
 static int take_option(int c, struct run_request *q, mvm_error **err)
 {
+    int r = registry_flag_take("run", c, q->options, optarg, err);
+
+    if (r <= 0)
+        return r;
     switch (c) {
     case 'c':
         return take_cpus(q->options, optarg, err);

@@ -26,7 +26,8 @@ struct http_response {
     char error[CURL_ERROR_SIZE];
     unsigned char *body; /* owned: HTTP_BODY_MAX; bytes from start to end wait to be read */
     size_t start, end;
-    size_t head;       /* bytes of headers so far */
+    size_t head; /* bytes of headers so far */
+    bool head_too_long;
     bool paused;       /* the library holds a piece that did not fit */
     bool headers_done; /* the last header of the final answer is here */
     bool ended;

@@ -28,10 +28,9 @@ static size_t on_header(char *data, size_t size, size_t n, void *user)
     size_t len = size * n;
 
     r->seen = true;
-    if (len > HTTP_HEAD_MAX - r->head) {
-        (void) snprintf(r->error, sizeof(r->error), "more than %u bytes of headers", HTTP_HEAD_MAX);
+    r->head_too_long = len > HTTP_HEAD_MAX - r->head;
+    if (r->head_too_long)
         return 0;
-    }
     r->head += len;
     /* The empty line: after an interim answer (1xx) another head follows. */
     if (len <= 2 && (data[0] == '\r' || data[0] == '\n') && http_status(r) >= 200)

@@ -103,6 +103,8 @@ static int transfer_result(const struct http_response *r, mvm_error **err)
 {
     if (r->result == CURLE_OK)
         return 0;
+    if (r->head_too_long)
+        return mvm_fail(err, MVM_E_LIMIT, 0, "more than %u bytes of headers", HTTP_HEAD_MAX);
     return mvm_fail(err, MVM_E_NET, 0, "%s",
                     r->error[0] ? r->error : r->curl->easy_strerror(r->result));
 }

@@ -172,7 +172,8 @@ static ssize_t blob_read(struct blob_reader *base, void *data, size_t len, mvm_e
             error_move(err, steal_ptr(&why));
             return n;
         }
-        r = image_tick_sleep(b->tick, RESUME_WAIT_MS, err);
+        /* At once where there was progress. */
+        r = image_tick_sleep(b->tick, b->tries > 1 ? RESUME_WAIT_MS : 0, err);
         if (r < 0)
             return r;
     }

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "image/registry-options.h"
 #include "runner/vsock-map.h"
 
 #include <microvm/options.h>
@@ -35,6 +36,7 @@ struct mvm_options {
     struct vsock_map vsock_ports;
     char *vsock_uds; /* owned; NULL: none */
     bool no_ssh;
+    struct registry_options registry;
     char *data_dir; /* owned */
     mvm_progress_fn *progress;
     void *progress_user;

@@ -34,6 +34,7 @@ void mvm_options_free(mvm_options *o)
     free(o->data_dir);
     vsock_map_deinit(&o->vsock_ports);
     free(o->vsock_uds);
+    registry_options_deinit(&o->registry);
     free(o);
 }
 
@@ -192,6 +193,26 @@ int mvm_options_disable_ssh(mvm_options *o)
         return MVM_E_ARG;
     o->no_ssh = true;
     return 0;
+}
+
+int mvm_options_add_registry_mirror(mvm_options *o, const char *mirror)
+{
+    return o && mirror ? registry_options_add_mirror(&o->registry, mirror, NULL) : MVM_E_ARG;
+}
+
+int mvm_options_add_insecure_registry(mvm_options *o, const char *host)
+{
+    return o && host ? registry_options_add_insecure(&o->registry, host, NULL) : MVM_E_ARG;
+}
+
+int mvm_options_set_registry_ca(mvm_options *o, const char *path)
+{
+    return o && (!path || *path) ? text_replace(&o->registry.ca_file, path) : MVM_E_ARG;
+}
+
+int mvm_options_set_auth_file(mvm_options *o, const char *path)
+{
+    return o && (!path || *path) ? text_replace(&o->registry.auth_file, path) : MVM_E_ARG;
 }
 
 int mvm_options_set_data_dir(mvm_options *o, const char *path)

@@ -72,7 +72,8 @@ static int run_pull(struct run *run, mvm_error **err)
                                              .progress_user = (void *) o,
                                              .prepare = prepare_root,
                                              .prepare_user = run,
-                                             .log = &run->log };
+                                             .log = &run->log,
+                                             .registry = &o->registry };
     int r = image_store_open(run->dirs.cache, &store, err);
 
     return r < 0 ? r : image_pull(store, run->image_name, &pull, &run->image, err);

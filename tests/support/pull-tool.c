@@ -9,9 +9,12 @@
  * N-th progress report, PULL_TOOL_CANCEL_BUILD=N at the N-th of the build of the root filesystem
  * image; PULL_TOOL_PROGRESS=1 prints each report to stderr. PULL_TOOL_JOBS=N fetches N layers at
  * once. PULL_TOOL_HOLD=1 keeps the image until stdin ends. PULL_TOOL_SOURCE=N is an enum
- * image_source_order; PULL_TOOL_LOG=1 prints the log to stderr.
+ * image_source_order; PULL_TOOL_LOG=1 prints warnings ("log TEXT") to stderr.
+ * Of registries: PULL_TOOL_MIRRORS and PULL_TOOL_INSECURE are lists with blanks, PULL_TOOL_CA,
+ * PULL_TOOL_AUTH_FILE and PULL_TOOL_CERTS paths, PULL_TOOL_STALL_MS is a time.
  */
 #include "base/scan.h"
+#include "image/registry-options.h"
 #include "rootfs/block.h"
 
 struct tool {
@@ -48,7 +51,8 @@ static void on_removal(void *user, const struct image_removal *what)
 static void on_log(void *user, enum log_level level, const char *module, const char *message)
 {
     (void) user;
-    (void) fprintf(stderr, "log %d %s %s\n", level, module, message);
+    (void) level;
+    (void) fprintf(stderr, "log %s: %s\n", module, message);
 }
 
 static int list(struct image_store *store, mvm_error **err)
@@ -91,6 +95,43 @@ static int number_of(const char *variable, uint64_t *ret, mvm_error **err)
     return 0;
 }
 
+/* Each word of the variable. */
+static int add_words(const char *variable, struct registry_options *o,
+                     int (*add)(struct registry_options *, const char *, mvm_error **),
+                     mvm_error **err)
+{
+    const char *at = getenv(variable);
+    int r = 0;
+
+    while (at && r == 0 && *(at += strspn(at, " "))) {
+        mvm_autofree char *word = strndup(at, strcspn(at, " "));
+
+        if (!word)
+            return mvm_fail_nomem(err);
+        r = add(o, word, err);
+        at += strlen(word);
+    }
+    return r;
+}
+
+static int take_registry(struct registry_options *o, mvm_error **err)
+{
+    const char *stall = getenv("PULL_TOOL_STALL_MS"), *certs = getenv("PULL_TOOL_CERTS");
+    int r = add_words("PULL_TOOL_MIRRORS", o, registry_options_add_mirror, err);
+
+    if (r == 0)
+        r = add_words("PULL_TOOL_INSECURE", o, registry_options_add_insecure, err);
+    if (r < 0)
+        return r;
+    if (stall && !scan_u64(stall, strlen(stall), UINT32_MAX, &o->stall_ms))
+        return mvm_fail(err, MVM_E_ARG, 0, "the time of a stall is not a number");
+    if (text_replace(&o->ca_file, getenv("PULL_TOOL_CA")) < 0 ||
+        text_replace(&o->auth_file, getenv("PULL_TOOL_AUTH_FILE")) < 0 ||
+        (certs && strv_add(&o->certs_dirs, certs) < 0))
+        return mvm_fail_nomem(err);
+    return 0;
+}
+
 static int prepare(void *user, struct image_store *store, const struct image *image,
                    mvm_error **err)
 {
@@ -113,11 +154,13 @@ static int print_root(const struct tool *tool)
 
 static int pull(struct tool *tool, mvm_error **err)
 {
-    const struct log log = { .sink = on_log, .level = LOG_LEVEL_DEBUG };
+    mvm_autovalue(registry_options) registry = { 0 };
+    const struct log log = { .sink = on_log, .level = LOG_LEVEL_WARNING };
     struct image_pull_options options = { .progress = on_progress,
                                           .progress_user = tool,
                                           .prepare = prepare,
                                           .prepare_user = tool,
+                                          .registry = &registry,
                                           .log = getenv("PULL_TOOL_LOG") ? &log : NULL };
     mvm_auto(image) image = NULL;
     uint64_t jobs = 0, source = 0;
@@ -138,6 +181,9 @@ static int pull(struct tool *tool, mvm_error **err)
     if (tool->argc > 1 && !policy_parse(tool->argv[1], &options.policy))
         return mvm_fail(err, MVM_E_ARG, 0, "'%s' is not a policy", tool->argv[1]);
     options.platform = tool->argc > 2 ? tool->argv[2] : NULL;
+    r = take_registry(&registry, err);
+    if (r < 0)
+        return r;
     r = image_pull(tool->store, tool->argv[0], &options, &image, err);
     return r < 0 ? r : print_root(tool);
 }
