@@ -5,6 +5,7 @@
 #include "base/le.h"
 #include "image/layer-record.h"
 
+#include <assert.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -159,6 +160,14 @@ int layer_index_get(const struct layer_index *x, layer_place place, struct layer
                     mvm_error **err)
 {
     return decode_at(x, (size_t) place * LAYER_RECORD_ALIGN, c, err);
+}
+
+const char *layer_index_path(const struct layer_index *x, layer_place place)
+{
+    size_t at = (size_t) place * LAYER_RECORD_ALIGN;
+
+    assert(at >= LAYER_HEADER_LEN && at < x->size); /* the caller has decoded it */
+    return (const char *) x->map + at + LAYER_RECORD_FIXED;
 }
 
 void layer_index_drop(const struct layer_index *x)

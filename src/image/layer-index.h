@@ -126,6 +126,8 @@ int layer_index_next(const struct layer_index *x, struct layer_cursor *c, mvm_er
 /* The record at @place, which layer_index_next() has given before. */
 int layer_index_get(const struct layer_index *x, layer_place place, struct layer_cursor *c,
                     mvm_error **err);
+/* The path of the record at @place, without the rest of it; NUL-ended. @place: as above. */
+const char *layer_index_path(const struct layer_index *x, layer_place place);
 /* Gives the memory of the map back to the kernel; reading goes on as before. For big indexes, every
  * few MiB. */
 void layer_index_drop(const struct layer_index *x);
