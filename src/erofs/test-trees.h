@@ -138,14 +138,13 @@ static inline void trees_fsck(const struct trees *t)
     const uint64_t disk = le32_get(t->view.p + 1024 + 36) * UINT64_C(4096);
     mvm_autoerror mvm_error *e = NULL;
     mvm_autofree char *out = NULL;
-    char path[32];
     /* Reading 4 GiB of zeros would take long and tell nothing more. */
     const bool decode = t->file_bytes < (64u << 20);
-    char *const argv[] = { "fsck.erofs", decode ? "--extract" : "-d3", path, NULL };
-    const struct child_fd fds[] = { { t->image_fd, 3 } };
-    const struct child_spec spec = { .argv = argv, .fds = fds, .n_fds = 1 };
+    const char *const argv[] = { "fsck.erofs", decode ? "--extract" : "-d3", "/proc/self/fd/0",
+                                 NULL };
+    const struct child_fd fds[] = { { t->image_fd, 0 } };
+    const struct child_spec spec = { .argv = (char *const *) argv, .fds = fds, .n_fds = 1 };
 
-    (void) snprintf(path, sizeof(path), "/proc/self/fd/3");
     assert_int_equal(ftruncate(t->image_fd, (off_t) disk), 0);
     if (child_run(&spec, 60000, 1u << 20, &out, &e) < 0)
         fail_msg("%s", mvm_error_message(e));

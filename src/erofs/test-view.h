@@ -262,8 +262,8 @@ static inline const char *view_check_inode(const struct view *v, const struct vi
 
     if (tree_get_inode(t, inode, &c, &layer, NULL) < 0)
         return "the tree has no such inode";
-    if (n->mode != (types[record->kind] | record->mode) || n->uid != record->uid ||
-        n->gid != record->gid || n->links != tree_inode_links(t, inode))
+    if (n->mode != (types[record->kind] | (record->kind == LAYER_SYMLINK ? 0777 : record->mode)) ||
+        n->uid != record->uid || n->gid != record->gid || n->links != tree_inode_links(t, inode))
         return "wrong mode, owner or count of links";
     if (n->mtime_s != record->mtime_s || n->mtime_ns != record->mtime_ns)
         return "wrong time";

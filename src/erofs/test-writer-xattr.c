@@ -118,8 +118,8 @@ static void the_256th_shared_one_is_inline(void **state)
 {
     (void) state;
     for (size_t n = 255; n <= 256; n++) {
-        struct layer_xattr xattrs[MANY];
-        char names[MANY][16];
+        static struct layer_xattr xattrs[MANY];
+        static char names[MANY][16];
         struct trees t;
         struct view_inode a;
 

@@ -6,14 +6,15 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-static mode_t mode_of(enum layer_kind kind)
+/* Linux gives every symlink all permissions, whatever a tar says. */
+static mode_t mode_of(const struct layer_record *record)
 {
-    static const mode_t modes[] = {
+    static const mode_t types[] = {
         [LAYER_FILE] = S_IFREG, [LAYER_DIR] = S_IFDIR,  [LAYER_SYMLINK] = S_IFLNK,
         [LAYER_CHAR] = S_IFCHR, [LAYER_FIFO] = S_IFIFO, [LAYER_BLOCK_DEVICE] = S_IFBLK,
     };
 
-    return modes[kind];
+    return types[record->kind] | (record->kind == LAYER_SYMLINK ? 0777 : record->mode);
 }
 
 /* new_encode_dev() of linux/kdev_t.h. */
@@ -103,7 +104,7 @@ static void inode_head(const struct plan *p, tree_inode inode, const struct shap
     if (s->xattrs > 0)
         le16_put(ret + EROFS_INODE_XATTRS,
                  (uint16_t) ((s->xattrs - EROFS_XATTR_HEADER) / EROFS_XATTR_UNIT + 1));
-    le16_put(ret + EROFS_INODE_MODE, (uint16_t) (mode_of(record->kind) | record->mode));
+    le16_put(ret + EROFS_INODE_MODE, (uint16_t) mode_of(record));
     le32_put(ret + EROFS_INODE_ADDRESS, address);
     le32_put(ret + EROFS_INODE_INO, inode + 1);
     if (!form) {
