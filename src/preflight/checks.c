@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "image/rootfs-image.h"
+#include "rootfs/upper.h"
 
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
@@ -27,6 +28,18 @@ static void check_mkfs(const struct preflight_host *host, struct preflight_resul
     else
         preflight_miss(ret, "apt-get install erofs-utils",
                        "mkfs.erofs, which makes root file systems, is not installed");
+}
+
+static void check_mke2fs(const struct preflight_host *host, struct preflight_result *ret)
+{
+    mvm_autofree char *path = rootfs_upper_find_mke2fs();
+
+    (void) host;
+    if (path)
+        preflight_pass(ret, "%s", path);
+    else
+        preflight_miss(ret, "apt-get install e2fsprogs",
+                       "mke2fs, which makes the VMs' own disks, is not installed");
 }
 
 /* Of the nearest folder that is there, since the store may not have been made yet. */
@@ -79,6 +92,7 @@ static void check_resources(const struct preflight_host *host, struct preflight_
 
 const struct preflight_check preflight_host_checks[PREFLIGHT_HOST_CHECKS] = {
     { "erofs-utils", "the maker of root file systems", true, check_mkfs },
+    { "e2fsprogs", "the maker of the VMs' own disks", true, check_mke2fs },
     { "disk-space", "room for images", false, check_disk },
     { "resources", "CPUs and memory", false, check_resources },
 };
