@@ -112,6 +112,24 @@ MVM_PUBLIC int mvm_options_set_platform(mvm_options *options, const char *platfo
 MVM_PUBLIC int mvm_options_set_kernel(mvm_options *options, const char *path);
 /** mvm_options_set_accel - an enum mvm_accel. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_accel(mvm_options *options, int accel);
+/**
+ * mvm_options_set_disk_size - what the VM may write to its root
+ * @bytes: 16 MiB to 8 TiB, rounded up to whole MiB; 0: 10 GiB
+ *
+ * A disk of the VM's own, which goes with it. It takes room on the host for what is written alone;
+ * a program gets ENOSPC when it is full, and EIO when the host's file system is. Not together with
+ * mvm_options_set_tmpfs_root() and mvm_options_set_read_only(): mvm_run() then gives MVM_E_ARG.
+ *
+ * Returns: 0; MVM_E_ARG.
+ * Since:   0.1
+ */
+MVM_PUBLIC int mvm_options_set_disk_size(mvm_options *options, uint64_t bytes);
+/** mvm_options_set_tmpfs_root - non-zero: what the VM writes to its root is kept in its memory, of
+ * which it takes half at most, and there is no disk for it. Since: 0.1 */
+MVM_PUBLIC int mvm_options_set_tmpfs_root(mvm_options *options, int tmpfs_root);
+/** mvm_options_set_read_only - non-zero: the root is read-only for the VM's programs (EROFS), but
+ * for what is mounted in it, such as /dev and /dev/shm. Since: 0.1 */
+MVM_PUBLIC int mvm_options_set_read_only(mvm_options *options, int read_only);
 /** mvm_options_set_timeout_ms - milliseconds that the program may run; then SIGTERM, 10 s later the
  * end, status 124. 0: without limit. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_timeout_ms(mvm_options *options, uint64_t timeout_ms);

@@ -30,6 +30,9 @@ struct mvm_options {
     char *platform; /* owned */
     char *kernel;   /* owned */
     int accel;
+    uint64_t disk_size; /* bytes; 0: the default */
+    bool tmpfs_root;
+    bool read_only;
     uint64_t timeout_ms;
     bool remove;
     bool detached;

@@ -2,6 +2,7 @@
 #include "vm/options-internal.h"
 
 #include "machine/machine.h"
+#include "rootfs/upper.h"
 
 #include <ctype.h>
 
@@ -142,6 +143,30 @@ int mvm_options_set_accel(mvm_options *o, int accel)
     if (!o || accel < MVM_ACCEL_AUTO || accel > MVM_ACCEL_TCG)
         return MVM_E_ARG;
     o->accel = accel;
+    return 0;
+}
+
+int mvm_options_set_disk_size(mvm_options *o, uint64_t bytes)
+{
+    if (!o || (bytes != 0 && (bytes < ROOTFS_UPPER_MIN || bytes > ROOTFS_UPPER_MAX)))
+        return MVM_E_ARG;
+    o->disk_size = (bytes + ROOTFS_UPPER_UNIT - 1) / ROOTFS_UPPER_UNIT * ROOTFS_UPPER_UNIT;
+    return 0;
+}
+
+int mvm_options_set_tmpfs_root(mvm_options *o, int tmpfs_root)
+{
+    if (!o)
+        return MVM_E_ARG;
+    o->tmpfs_root = tmpfs_root != 0;
+    return 0;
+}
+
+int mvm_options_set_read_only(mvm_options *o, int read_only)
+{
+    if (!o)
+        return MVM_E_ARG;
+    o->read_only = read_only != 0;
     return 0;
 }
 

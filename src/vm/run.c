@@ -10,6 +10,7 @@
 #include "machine/kernel.h"
 #include "machine/machine.h"
 #include "rootfs/block.h"
+#include "rootfs/upper.h"
 #include "runner/vsock.h"
 #include "vm/dirs.h"
 #include "vm/program.h"
@@ -25,6 +26,7 @@ struct run {
     struct image *image;
     struct rootfs_block root;
     char *init_path;
+    char *upper_path; /* owned; NULL: the upper layer is in memory */
 };
 
 static void run_deinit(struct run *run)
@@ -34,6 +36,7 @@ static void run_deinit(struct run *run)
     rootfs_block_deinit(&run->root);
     image_free(run->image);
     free(run->init_path);
+    free(run->upper_path);
 }
 MVM_DEFINE_AUTOVALUE(run, run_deinit)
 
@@ -79,6 +82,20 @@ static int run_pull(struct run *run, mvm_error **err)
     return r < 0 ? r : image_pull(store, run->image_name, &pull, &run->image, err);
 }
 
+static bool has_disk(const mvm_options *o)
+{
+    return !o->tmpfs_root && !o->read_only;
+}
+
+static int check_disk(const mvm_options *o, mvm_error **err)
+{
+    if (o->disk_size == 0 || has_disk(o))
+        return 0;
+    return mvm_fail(err, MVM_E_ARG, 0,
+                    "a size of the disk (--disk-size) and a root without one (%s)",
+                    o->read_only ? "--read-only" : "--tmpfs-root");
+}
+
 /* What can be known without the image: better said before a long download than after it. */
 static int run_check(struct run *run, mvm_error **err)
 {
@@ -89,7 +106,9 @@ static int run_check(struct run *run, mvm_error **err)
     mvm_autofree char *vsock = NULL;
     int r;
 
-    r = machine_check(&spec, err);
+    r = check_disk(o, err);
+    if (r == 0)
+        r = machine_check(&spec, err);
     if (r == 0)
         r = qemu_find(&qemu, err);
     if (r == 0)
@@ -121,6 +140,24 @@ static int list_extents(const struct run *run, struct root_extents *ret, mvm_err
     return 0;
 }
 
+/* The disk for what the VM writes. */
+static int run_upper(struct run *run, const mvm_vm *vm, mvm_error **err)
+{
+    const mvm_options *o = run->options;
+    mvm_autoclose int cache_fd = -EBADF;
+    int r;
+
+    if (!has_disk(o))
+        return 0;
+    run->upper_path = path_join(vm->dir.path, VMDIR_UPPER);
+    if (!run->upper_path)
+        return mvm_fail_nomem(err);
+    r = path_make_dirs(run->dirs.cache, 0700, &cache_fd, err);
+    return r < 0 ? r
+                 : rootfs_upper_make(cache_fd, vm->dir.fd, VMDIR_UPPER,
+                                     o->disk_size ? o->disk_size : ROOTFS_UPPER_DEFAULT, err);
+}
+
 /* Borrows everything but @program, whose memory goes over. */
 static int run_start(struct run *run, mvm_vm *vm, struct krun_config *program, mvm_error **err)
 {
@@ -136,6 +173,8 @@ static int run_start(struct run *run, mvm_vm *vm, struct krun_config *program, m
         return r;
     const struct runner_config config = { .root_path = run->root.extents[0].path,
                                           .root_extents = extents,
+                                          .upper_path = run->upper_path,
+                                          .read_only = o->read_only,
                                           .num_vcpus = o->cpus,
                                           .ram_mib = o->memory_mib,
                                           .console_log_path = console,
@@ -192,7 +231,9 @@ static int run_image(struct run *run, mvm_vm *vm, mvm_error **err)
     r = program_build(run->options, &run->image->config, &program, err);
     if (r < 0)
         return mvm_context(err, r, "%s", run->image_name);
-    r = write_state(run, vm, err);
+    r = run_upper(run, vm, err);
+    if (r == 0)
+        r = write_state(run, vm, err);
     if (r == 0)
         r = run_start(run, vm, &program, err);
     return r;

@@ -147,10 +147,11 @@ static bool add_upper(struct strv *v)
     WORD(v, failed, "-add-fd");
     WORD(v, failed, "fd=%d,set=%d", QEMU_FD_UPPER, QEMU_FD_UPPER);
     WORD(v, failed, "-drive");
-    WORD(v, failed,
-         "if=none,id=upper,file=/dev/fdset/%d,format=raw,file.locking=off,cache.no-flush=on,"
-         "discard=unmap,werror=report,rerror=report",
-         QEMU_FD_UPPER);
+    WORD(
+        v, failed,
+        "if=none,id=upper,file=/dev/fdset/%d,format=raw,auto-read-only=off,file.locking=off,cache.no-flush=on,"
+        "discard=unmap,werror=report,rerror=report",
+        QEMU_FD_UPPER);
     WORD(v, failed, "-device");
     WORD(v, failed, "virtio-blk-device,drive=upper");
     return !failed;

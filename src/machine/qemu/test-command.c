@@ -151,7 +151,7 @@ static void a_full_host_is_the_guest_s_error(void **state)
     spec.upper_path = "/tmp/a,b=c d/upper.img";
     build(&spec, 0, &argv);
     assert_non_null(strstr(value_of(&argv, "-drive", 1), ",werror=report,"));
-    assert_null(strstr(value_of(&argv, "-drive", 1), "read-only"));
+    assert_null(strstr(value_of(&argv, "-drive", 1), "read-only=on"));
     assert_null(strstr(value_of(&argv, "-drive", 1), "a,b"));
     assert_string_equal(value_of(&argv, "-device", 0), "virtio-blk-device,drive=root");
     assert_string_equal(value_of(&argv, "-device", 1), "virtio-blk-device,drive=upper");
