@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "runner/vsock-map.h"
 
+#include <microvm/fetcher.h>
 #include <microvm/options.h>
 #include <stdbool.h>
 
@@ -26,6 +27,9 @@ struct mvm_options {
     uint16_t rows, cols;
     int stdio[3]; /* borrowed */
     int pull_policy;
+    int source_order;
+    bool has_fetcher;
+    mvm_fetcher fetcher;
     char *platform; /* owned */
     char *kernel;   /* owned */
     int accel;

@@ -57,7 +57,9 @@ static int run_pull(struct run *run, mvm_error **err)
                                              .platform = o->platform,
                                              .progress = o->progress ? progress_forward : NULL,
                                              .progress_user = (void *) o,
-                                             .log = &run->log };
+                                             .log = &run->log,
+                                             .order = (enum image_source_order) o->source_order,
+                                             .fetcher = o->has_fetcher ? &o->fetcher : NULL };
     int r = image_store_open(run->dirs.cache, &store, err);
 
     return r < 0 ? r : image_pull(store, run->image_name, &pull, &run->image, err);
