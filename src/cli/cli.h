@@ -48,6 +48,9 @@ void cli_progress_clear(struct cli_progress *p);
 /* Log records from the library, as "microvm: MESSAGE" on stderr. */
 void cli_log(void *user, int level, const char *module, const char *message);
 
+/* The words of --source; MVM_E_ARG for another one. */
+int cli_set_source(mvm_options *options, const char *text);
+
 /* Sizes for people: "12.3 MiB" into @out, which has room for 16 bytes. */
 const char *cli_format_size(uint64_t bytes, char out[16]);
 

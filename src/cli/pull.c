@@ -10,9 +10,12 @@ static void print_help(void)
 {
     printf(
         "Usage: microvm pull [OPTIONS] IMAGE\n\n"
-        "IMAGE is a reference (alpine, ghcr.io/org/app:1.2, host:5000/x@sha256:...) or oci:DIR[:TAG].\n\n"
+        "IMAGE is a reference (alpine, ghcr.io/org/app:1.2, host:5000/x@sha256:...) or has a\n"
+        "transport: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker-daemon:REF.\n\n"
         "      --platform OS/ARCH[/VARIANT]\n"
-        "                         not the host's own\n" REGISTRY_FLAGS_HELP
+        "                         not the host's own\n"
+        "      --source registry-only|local-first|registry-first|local-only\n"
+        "                         where a reference is looked for; local: the container engine\n" REGISTRY_FLAGS_HELP
         "      --data-dir DIR     images, kernels and VMs live there\n"
         "  -q, --quiet            print nothing but the digest\n");
 }
@@ -42,6 +45,7 @@ static int pull(const char *image, mvm_options *options, bool quiet)
 int cli_pull(int argc, char **argv)
 {
     static const struct option table[] = { { "platform", required_argument, NULL, 'P' },
+                                           { "source", required_argument, NULL, 'S' },
                                            { "data-dir", required_argument, NULL, 'D' },
                                            REGISTRY_FLAGS_TABLE,
                                            { "quiet", no_argument, NULL, 'q' },
@@ -58,6 +62,8 @@ int cli_pull(int argc, char **argv)
     while (r == 0 && (c = getopt_long(argc, argv, ":qh", table, NULL)) != -1) {
         if (c == 'P')
             r = mvm_options_set_platform(options, optarg);
+        else if (c == 'S')
+            r = cli_set_source(options, optarg);
         else if (c == 'D')
             r = mvm_options_set_data_dir(options, optarg);
         else if (c == 'q')

@@ -7,6 +7,7 @@
 #include "image/registry-options.h"
 #include "runner/vsock-map.h"
 
+#include <microvm/fetcher.h>
 #include <microvm/options.h>
 #include <stdbool.h>
 
@@ -27,6 +28,9 @@ struct mvm_options {
     uint16_t rows, cols;
     int stdio[3]; /* borrowed */
     int pull_policy;
+    int source_order;
+    bool has_fetcher;
+    mvm_fetcher fetcher;
     char *platform; /* owned */
     char *kernel;   /* owned */
     int accel;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vm/options-internal.h"
 
+#include "image/fetcher.h"
 #include "machine/machine.h"
 #include "rootfs/upper.h"
 
@@ -125,6 +126,27 @@ int mvm_options_set_pull_policy(mvm_options *o, int policy)
     if (!o || policy < MVM_PULL_MISSING || policy > MVM_PULL_NEVER)
         return MVM_E_ARG;
     o->pull_policy = policy;
+    return 0;
+}
+
+int mvm_options_set_image_source_order(mvm_options *o, int order)
+{
+    if (!o || order < MVM_IMAGE_SOURCE_REGISTRY_ONLY || order > MVM_IMAGE_SOURCE_LOCAL_ONLY)
+        return MVM_E_ARG;
+    o->source_order = order;
+    return 0;
+}
+
+int mvm_options_set_fetcher(mvm_options *o, const mvm_fetcher *fetcher)
+{
+    int r;
+
+    if (!o)
+        return MVM_E_ARG;
+    r = fetcher ? fetcher_copy(fetcher, &o->fetcher) : 0;
+    if (r < 0)
+        return r;
+    o->has_fetcher = fetcher != NULL;
     return 0;
 }
 

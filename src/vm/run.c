@@ -76,7 +76,9 @@ static int run_pull(struct run *run, mvm_error **err)
                                              .prepare = prepare_root,
                                              .prepare_user = run,
                                              .log = &run->log,
-                                             .registry = &o->registry };
+                                             .registry = &o->registry,
+                                             .order = (enum image_source_order) o->source_order,
+                                             .fetcher = o->has_fetcher ? &o->fetcher : NULL };
     int r = image_store_open(run->dirs.cache, &store, err);
 
     return r < 0 ? r : image_pull(store, run->image_name, &pull, &run->image, err);
