@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One GET of a disk image, through redirects. */
-#include "image/curl.h"
 #include "image/disk-download.h"
 
 #include "base/scan.h"
+#include "image/curl.h"
 #include "image/http.h"
 #include "image/url.h"
 
@@ -137,8 +137,8 @@ static int redirect(struct disk_answer *a, char **url, mvm_error **err)
     return 1;
 }
 
-int disk_http_send(struct http_client *http, const char *url, uint64_t from,
-                   struct disk_answer *ret, mvm_error **err)
+int disk_http_get(struct http_client *http, const char *url, uint64_t from, struct disk_answer *ret,
+                  mvm_error **err)
 {
     mvm_autovalue(disk_answer) a = { 0 };
     mvm_autofree char *at = strdup(url);
