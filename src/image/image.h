@@ -52,9 +52,9 @@ struct image_progress {
 typedef int image_progress_fn(void *user, const struct image_progress *progress);
 
 struct image;
-/* Makes of an image what it is wanted for, before its name is remembered. MVM_E_DIGEST: the store is
- * damaged, and pulling mends it. After any other failure the pull keeps nothing of an image that it
- * has just made, and gives the same error. */
+/* Makes of an image what it is wanted for, before its name is remembered. MVM_E_DIGEST: the store
+ * is damaged, and pulling mends it. After any other failure the pull keeps nothing of an image that
+ * it has just made, and gives the same error. */
 typedef int image_prepare_fn(void *user, struct image_store *store, const struct image *image,
                              mvm_error **err);
 

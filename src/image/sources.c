@@ -74,8 +74,8 @@ static int source_open(const struct sources *s, enum source_kind kind, struct im
     case SOURCE_FETCHER:
         return fetcher_source_open(s->options->fetcher, &name->ref, ret, err);
     default:
-        return registry_source_open(&name->ref, s->options->registry, s->tick, s->options->log,
-                                    ret, err);
+        return registry_source_open(&name->ref, s->options->registry, s->tick, s->options->log, ret,
+                                    err);
     }
 }
 

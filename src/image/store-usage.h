@@ -40,7 +40,7 @@ struct store_names {
         struct image_record record;
         char *file;    /* owned: in refs/ */
         bool identity; /* no user's name: STORE_IDENTITY */
-    } * items;      /* owned */
+    } * items;         /* owned */
     size_t n, cap;
 };
 /* @ret must be zeroed. What is no record, or damaged, is left out. */
