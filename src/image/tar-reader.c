@@ -176,10 +176,24 @@ static int owner_get(int64_t id, const char *what, uint32_t *ret, mvm_error **er
     return 0;
 }
 
+/* libarchive reads "-100.5" as -100 and half a second after it. */
+static struct timespec entry_mtime(struct archive_entry *e)
+{
+    struct timespec t = { .tv_sec = archive_entry_mtime(e),
+                          .tv_nsec = archive_entry_mtime_nsec(e) };
+
+    if (t.tv_nsec < 0 || t.tv_nsec >= 1000000000)
+        t.tv_nsec = 0;
+    if (t.tv_sec < 0 && t.tv_sec > INT64_MIN && t.tv_nsec > 0) {
+        t.tv_sec--;
+        t.tv_nsec = 1000000000 - t.tv_nsec;
+    }
+    return t;
+}
+
 static int entry_get(struct archive_entry *e, struct tar_entry *ret, mvm_error **err)
 {
     struct tar_entry made = { .kind = entry_kind(e), .name = archive_entry_pathname(e) };
-    long nsec = archive_entry_mtime_nsec(e);
     int64_t size = archive_entry_size(e);
     int r;
 
@@ -191,8 +205,7 @@ static int entry_get(struct archive_entry *e, struct tar_entry *ret, mvm_error *
         made.link = archive_entry_symlink(e);
     made.mode = tar_acl_mode(e);
     made.device = archive_entry_rdev(e);
-    made.mtime = (struct timespec){ .tv_sec = archive_entry_mtime(e),
-                                    .tv_nsec = nsec >= 0 && nsec < 1000000000 ? nsec : 0 };
+    made.mtime = entry_mtime(e);
     if (size < 0)
         return mvm_fail(err, MVM_E_FORMAT, 0, "'%.256s': a negative size", made.name);
     made.size = made.kind == TAR_FILE ? (uint64_t) size : 0;
