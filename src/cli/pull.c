@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "base/mem.h"
+#include "cli/registry-flags.h"
 
 #include <getopt.h>
 
@@ -9,10 +10,14 @@ static void print_help(void)
 {
     printf(
         "Usage: microvm pull [OPTIONS] IMAGE\n\n"
-        "IMAGE is a reference (alpine, ghcr.io/org/app:1.2, host:5000/x@sha256:...) or oci:DIR[:TAG].\n\n"
-        "  --platform OS/ARCH[/VARIANT]  not the host's own\n"
-        "  --data-dir DIR                images, kernels and VMs live there\n"
-        "  -q, --quiet                   print nothing but the digest\n");
+        "IMAGE is a reference (alpine, ghcr.io/org/app:1.2, host:5000/x@sha256:...) or has a\n"
+        "transport: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker-daemon:REF.\n\n"
+        "      --platform OS/ARCH[/VARIANT]\n"
+        "                         not the host's own\n"
+        "      --source registry-only|local-first|registry-first|local-only\n"
+        "                         where a reference is looked for; local: the container engine\n" REGISTRY_FLAGS_HELP
+        "      --data-dir DIR     images, kernels and VMs live there\n"
+        "  -q, --quiet            print nothing but the digest\n");
 }
 
 static int pull(const char *image, mvm_options *options, bool quiet)
@@ -40,11 +45,14 @@ static int pull(const char *image, mvm_options *options, bool quiet)
 int cli_pull(int argc, char **argv)
 {
     static const struct option table[] = { { "platform", required_argument, NULL, 'P' },
+                                           { "source", required_argument, NULL, 'S' },
                                            { "data-dir", required_argument, NULL, 'D' },
+                                           REGISTRY_FLAGS_TABLE,
                                            { "quiet", no_argument, NULL, 'q' },
                                            { "help", no_argument, NULL, 'h' },
                                            { NULL, 0, NULL, 0 } };
     mvm_options *options = mvm_options_new();
+    mvm_autoerror mvm_error *err = NULL;
     bool quiet = false;
     int c, r = 0;
 
@@ -54,12 +62,16 @@ int cli_pull(int argc, char **argv)
     while (r == 0 && (c = getopt_long(argc, argv, ":qh", table, NULL)) != -1) {
         if (c == 'P')
             r = mvm_options_set_platform(options, optarg);
+        else if (c == 'S')
+            r = cli_set_source(options, optarg);
         else if (c == 'D')
             r = mvm_options_set_data_dir(options, optarg);
         else if (c == 'q')
             quiet = true;
         else if (c == 'h')
             print_help();
+        else if (c != '?' && c != ':')
+            r = registry_flag_take("pull", c, options, optarg, &err);
         if (c == '?' || c == ':')
             (void) cli_option_error("pull", c, table, argv);
         if (c == 'h' || c == '?' || c == ':') {
@@ -68,7 +80,7 @@ int cli_pull(int argc, char **argv)
         }
     }
     if (r < 0)
-        r = cli_usage_error("pull: a bad option");
+        r = err ? cli_fail(err) : cli_usage_error("pull: a bad option");
     else if (argc - optind != 1)
         r = cli_usage_error("pull: one image is wanted");
     else
