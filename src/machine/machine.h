@@ -7,6 +7,7 @@
 
 #include "base/child.h"
 #include "base/error.h"
+#include "machine/tsc.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,10 +40,11 @@ struct machine_spec {
     const char *name; /* of the VM, for the process list */
     unsigned cpus;
     uint64_t memory_mib;
-    enum machine_accel accel;          /* KVM or TCG: decided already */
-    const char *kernel_path;           /* vmlinux or bzImage */
-    int initrd_fd;                     /* sealed memfd, from its start; borrowed */
-    const char *cmdline_extra;         /* appended to the kernel's command line; NULL: nothing */
+    enum machine_accel accel;    /* KVM or TCG: decided already */
+    struct tsc_sample tsc_since; /* taken a while ago, so that nobody need wait for its rate */
+    const char *kernel_path;     /* vmlinux or bzImage */
+    int initrd_fd;               /* sealed memfd, from its start; borrowed */
+    const char *cmdline_extra;   /* appended to the kernel's command line; NULL: nothing */
     const struct machine_extent *root; /* the guest's first disk, read-only; borrowed */
     size_t n_root;                     /* 1 to MACHINE_EXTENTS_MAX */
     const char *upper_path;            /* the second one, read-write; NULL: none */

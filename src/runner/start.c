@@ -87,6 +87,7 @@ static int build_initramfs(const struct runner_config *config, int *ret_fd, mvm_
 }
 
 struct start_files {
+    struct tsc_sample since;
     int initrd_fd;
     int console_fd; /* the machine's end */
 };
@@ -110,6 +111,7 @@ static int launch(const struct runner_config *config, enum machine_accel accel,
         .cpus = config->num_vcpus,
         .memory_mib = config->ram_mib,
         .accel = accel,
+        .tsc_since = files->since,
         .kernel_path = config->kernel_path,
         .initrd_fd = files->initrd_fd,
         .cmdline_extra = config->log_level == LOG_LEVEL_DEBUG
@@ -144,7 +146,8 @@ int start_machine(const struct runner_config *config, int dir_fd, const struct l
                   struct strbuf *notice, struct started *ret, mvm_error **err)
 {
     mvm_autovalue(started) s = STARTED_NONE;
-    mvm_autovalue(start_files) files = { .initrd_fd = -EBADF, .console_fd = -EBADF };
+    mvm_autovalue(start_files)
+        files = { .since = tsc_sample_take(), .initrd_fd = -EBADF, .console_fd = -EBADF };
     enum machine_accel accel = MACHINE_ACCEL_TCG;
     int r;
 

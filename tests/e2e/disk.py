@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The root of a VM: an image's extents as one disk, and what is written over it, on a disk of the VM's own or in memory."""
+"""The root of a VM: an image's extents as one disk, and what is written over it, on a disk of its own or in memory."""
 import json
 import os
 import resource
@@ -45,8 +45,9 @@ class Disk(e2e.Case):
 
     def test_files_of_the_image_and_of_the_host_are_where_they_belong(self):
         """Renamed, removed, changed in owner and mode; what the host injects lies on the disk as well."""
-        script = ('set -e; cat /etc/go-microvm.json; echo; mv /etc /moved; test ! -e /etc; mv /moved /etc; chown 7:8 /etc/passwd; '
-                  'chmod 4711 /etc/passwd; stat -c "%u:%g %a" /etc/passwd; rm /etc/group; test ! -e /etc/group; '
+        script = ('set -e; cat /etc/go-microvm.json; echo; mv /etc /moved; test ! -e /etc; mv /moved /etc; '
+                  'chown 7:8 /etc/passwd; chmod 4711 /etc/passwd; '
+                  'stat -c "%u:%g %a" /etc/passwd; rm /etc/group; test ! -e /etc/group; '
                   'mkfifo /f; mknod /n c 1 3; ln /etc/passwd /etc/linked; stat -c %h /etc/linked')
         result = self.host.shell(script, '--no-ssh')
         self.assertEqual((result.status, result.err), (0, b''), result)
@@ -69,8 +70,8 @@ class Disk(e2e.Case):
 
     def test_disk_takes_what_is_written_and_gives_it_back(self):
         self.kept.add('sparse')
-        script = ('echo is-up; read go; head -c 50000000 /dev/urandom >/big; sync; echo written; read go; rm /big; sync; '
-                  'echo removed; cat')
+        script = ('echo is-up; read go; head -c 50000000 /dev/urandom >/big; sync; echo written; read go; '
+                  'rm /big; sync; echo removed; cat')
         started = self.running('sparse', script)
         disk = disk_of(self.host, 'sparse')
         empty = disk.stat()
@@ -149,8 +150,9 @@ class FullHost(e2e.Case):
         shutil.copytree(kernels, self.folder / 'cache' / 'kernels')
 
     def test_full_host_is_an_error_of_the_program_and_the_vm_goes_on(self):
-        script = ('dd if=/dev/zero of=/big bs=64k count=1600 conv=fsync 2>/dev/shm/why; echo "status $?"; cat /dev/shm/why >&2; '
-                  'rm /big; sync; dd if=/dev/zero of=/small bs=64k count=16 conv=fsync 2>/dev/null && echo after')
+        script = ('dd if=/dev/zero of=/big bs=64k count=1600 conv=fsync 2>/dev/shm/why; echo "status $?"; '
+                  'cat /dev/shm/why >&2; rm /big; sync; '
+                  'dd if=/dev/zero of=/small bs=64k count=16 conv=fsync 2>/dev/null && echo after')
         result = self.host.shell(script, '--data-dir', str(self.folder), '--disk-size', '1g')
         self.assertEqual((result.status, result.out), (0, b'status 1\nafter\n'), result)
         self.assertIn(b'Input/output error', result.err)

@@ -126,7 +126,9 @@ int qemu_start(const struct machine_spec *spec, struct child *ret, mvm_error **e
     struct child_spec child = {
         .fds = fds, .death_signal = SIGKILL, .prepare = jail_enter, .prepare_user = &ruleset_fd
     };
-    const struct qemu_host host = { .tsc_khz = spec->accel == MACHINE_ACCEL_TCG ? tsc_khz() : 0 };
+    const struct qemu_host host = { .tsc_khz = spec->accel == MACHINE_ACCEL_TCG
+                                                   ? tsc_khz(&spec->tsc_since)
+                                                   : 0 };
     int r;
 
     if (!fds)

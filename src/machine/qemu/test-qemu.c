@@ -151,6 +151,7 @@ static void start_refuses_what_it_cannot_open(void **state)
                                  .kernel_path = "/nowhere/vmlinux",
                                  .root = one,
                                  .n_root = 1,
+                                 .tsc_since = tsc_sample_take(),
                                  .lock_fd = -EBADF };
     mvm_autofree char *plain = program("vmlinux", "text", 0644);
     mvm_autovalue(child) child = CHILD_NONE;
