@@ -16,7 +16,7 @@ struct layer_stream {
     bool detected;
     bool blob_ended; /* size and digest are right, or there was an error */
     bool plain_ended;
-    uint64_t blob_done;
+    uint64_t blob_done, plain_done;
     unsigned char *in; /* owned: STREAM_BLOCK */
     size_t in_pos, in_len;
     unsigned char *out; /* owned: STREAM_BLOCK */
@@ -133,13 +133,13 @@ static int detect(struct layer_stream *s, mvm_error **err)
 
 static int charge(struct layer_stream *s, size_t n, mvm_error **err)
 {
-    struct layer_budget *b = s->expect.plain;
+    struct image_budget *b = s->expect.budget;
 
-    if (n > b->max - b->used)
+    if (!image_budget_take(&b->plain_bytes, n, b->limits.plain_bytes))
         return mvm_fail(err, MVM_E_LIMIT, 0,
                         "the uncompressed image exceeds the limit of %llu bytes",
-                        (unsigned long long) b->max);
-    b->used += n;
+                        (unsigned long long) b->limits.plain_bytes);
+    s->plain_done += n;
     return 0;
 }
 
@@ -204,6 +204,11 @@ ssize_t layer_stream_read(struct layer_stream *s, const void **ret_data, mvm_err
             r = image_tick(s->expect.tick, err);
     }
     return r;
+}
+
+uint64_t layer_stream_plain_bytes(const struct layer_stream *s)
+{
+    return s->plain_done;
 }
 
 int layer_stream_finish(struct layer_stream *s, mvm_error **err)

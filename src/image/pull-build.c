@@ -36,14 +36,14 @@ static int fetch_config(struct pull *p, const struct store_temp *temp, struct oc
 
 struct layering {
     struct rootfs_unpack *unpack; /* borrowed */
-    struct layer_budget plain;
+    struct image_budget budget;
 };
 
 static int apply_layer(struct pull *p, struct layering *l, const struct oci_descriptor *blob,
                        const struct digest *diff_id, mvm_error **err)
 {
     const struct layer_expect expect = {
-        .blob = blob, .diff_id = diff_id, .plain = &l->plain, .tick = &p->tick
+        .blob = blob, .diff_id = diff_id, .budget = &l->budget, .tick = &p->tick
     };
     mvm_auto(blob_reader) reader = NULL;
     mvm_auto(layer_stream) stream = NULL;
@@ -60,7 +60,7 @@ static int apply_layers(struct pull *p, struct rootfs_unpack *unpack,
                         const struct oci_config *config, mvm_error **err)
 {
     const struct oci_manifest *m = &p->found.doc.manifest;
-    struct layering l = { .unpack = unpack, .plain = { .max = LAYER_PLAIN_MAX } };
+    struct layering l = { .unpack = unpack, .budget = { .limits = IMAGE_LIMITS_DEFAULT } };
 
     for (size_t i = 0; i < m->n_layers; i++) {
         const struct digest_text text = digest_format(&m->layers[i].digest);

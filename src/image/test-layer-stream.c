@@ -116,7 +116,7 @@ static void every_compression_gives_the_plain_bytes(void **state)
                 fail_msg("%s in pieces of %zu: %s", kind_names[k], pieces[i], mvm_error_message(e));
             assert_int_equal(got.len, plain.len);
             assert_memory_equal(got.data, plain.data, plain.len);
-            assert_int_equal(t.budget.used, plain.len);
+            assert_int_equal(t.budget.plain_bytes, plain.len);
         }
     }
 }
@@ -239,10 +239,10 @@ static void bombs_stop_at_the_budget(void **state)
 
         compress(&blob, kinds[k], plain.data, plain.len);
         layer_truth_init(&t, &blob, &plain);
-        t.budget.max = plain.len;
+        t.budget.limits.plain_bytes = plain.len;
         assert_int_equal(read_stream(&blob, &t, 1000, NULL, NULL), 0);
         layer_truth_init(&t, &blob, &plain);
-        t.budget.max = plain.len - 1;
+        t.budget.limits.plain_bytes = plain.len - 1;
         expect_error(&blob, &t, MVM_E_LIMIT, "99999 bytes");
     }
 }

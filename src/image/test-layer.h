@@ -134,20 +134,20 @@ static inline struct memory_reader memory_reader(const void *data, size_t len, s
 struct layer_truth {
     struct oci_descriptor blob;
     struct digest diff_id;
-    struct layer_budget budget;
+    struct image_budget budget;
     struct layer_expect expect;
 };
 static inline void layer_truth_init(struct layer_truth *t, const struct strbuf *blob,
                                     const struct strbuf *plain)
 {
     *t = (struct layer_truth){ .blob = { .size = blob->len },
-                               .budget = { .max = LAYER_PLAIN_MAX } };
+                               .budget = { .limits = IMAGE_LIMITS_DEFAULT } };
     assert_int_equal(digest_of(DIGEST_SHA256, strbuf_str(blob), blob->len, &t->blob.digest, NULL),
                      0);
     assert_int_equal(digest_of(DIGEST_SHA256, strbuf_str(plain), plain->len, &t->diff_id, NULL), 0);
     t->expect = (struct layer_expect){ .blob = &t->blob,
                                        .diff_id = &t->diff_id,
-                                       .plain = &t->budget };
+                                       .budget = &t->budget };
 }
 
 /* Applies one uncompressed layer. */

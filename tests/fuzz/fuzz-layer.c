@@ -43,9 +43,9 @@ static void unpack(int root, const uint8_t *data, size_t size)
                                   .data = data,
                                   .len = size };
     struct oci_descriptor blob = { .size = size };
-    struct layer_budget budget = { .max = 4u << 20 };
+    struct image_budget budget = { .limits = { .plain_bytes = 4u << 20 } };
     const struct digest diff_id = { 0 };
-    const struct layer_expect expect = { .blob = &blob, .diff_id = &diff_id, .plain = &budget };
+    const struct layer_expect expect = { .blob = &blob, .diff_id = &diff_id, .budget = &budget };
     mvm_auto(rootfs_unpack) u = NULL;
     mvm_auto(layer_stream) s = NULL;
     int r = digest_of(DIGEST_SHA256, data, size, &blob.digest, NULL);
