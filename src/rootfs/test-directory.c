@@ -1,101 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "rootfs/directory.h"
+#include "rootfs/test-directory.h"
 
-#include "base/io.h"
-#include "base/test-sandbox.h"
-#include "image/test-tree.h"
 #include "rootfs/override.h"
 
-#include <dirent.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-#define SANDBOX_TEST(fn) cmocka_unit_test_setup_teardown(fn, sandbox_setup, sandbox_teardown)
-#define DATA_BLOCKS 1000
 #define NS 123456789
-
-/* One layer with its data, presented below a folder that is ours alone. */
-struct bench {
-    struct layer_stack stack;
-    int data[STACK_MAX]; /* owned */
-    int folder;          /* owned */
-    int root;            /* owned: of the result; -EBADF */
-    struct rootfs_directory_report report;
-};
-static void bench_deinit(struct bench *b)
-{
-    layer_stack_deinit(&b->stack);
-    for (size_t i = 0; i < STACK_MAX; i++)
-        if (b->data[i] >= 0)
-            (void) close(b->data[i]);
-    (void) close(b->folder);
-    if (b->root >= 0)
-        (void) close(b->root);
-    rootfs_directory_report_deinit(&b->report);
-}
-MVM_DEFINE_AUTOVALUE(bench, bench_deinit)
-
-static struct bench bench_new(const struct sandbox *sb, mode_t mode)
-{
-    struct bench b = { .root = -EBADF };
-
-    for (size_t i = 0; i < STACK_MAX; i++)
-        b.data[i] = -EBADF;
-    if (mkdirat(sb->root_fd, "folder", 0700) < 0)
-        fail_msg("mkdir: %s", strerror(errno));
-    b.folder = sandbox_open(sb->root_fd, "folder");
-    assert_int_equal(fchmod(b.folder, mode), 0);
-    return b;
-}
-
-static void bench_add(struct bench *b, const struct record_spec *specs)
-{
-    mvm_autoerror mvm_error *e = NULL;
-    struct layer_index *x = layer_of_specs(specs, b->data[b->stack.n] >= 0 ? DATA_BLOCKS : 0);
-
-    if (stack_apply(&b->stack, x, &e) < 0)
-        fail_msg("%s", mvm_error_message(e));
-}
-
-static int bench_make(struct bench *b, struct image_tick *tick, mvm_error **err)
-{
-    int r;
-
-    assert_int_equal(tree_finish(b->stack.tree, NULL, NULL), 0);
-    r = rootfs_directory_make(b->stack.tree, b->data, b->folder, "root", tick, &b->report, err);
-    if (r == 0)
-        b->root = sandbox_open(b->folder, "root");
-    return r;
-}
-
-static void bench_must_make(struct bench *b)
-{
-    mvm_autoerror mvm_error *e = NULL;
-
-    if (bench_make(b, NULL, &e) < 0)
-        fail_msg("%s", mvm_error_message(e));
-}
-
-static unsigned count_entries(int dir_fd)
-{
-    DIR *dir = fdopendir(openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    unsigned n = 0;
-
-    assert_non_null(dir);
-    while (readdir(dir))
-        n++;
-    (void) closedir(dir);
-    return n - 2;
-}
-
-static struct stat stat_of(const struct bench *b, const char *path)
-{
-    struct stat st;
-
-    if (fstatat(b->root, path, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
-        fail_msg("'%s': %s", path, strerror(errno));
-    return st;
-}
 
 /* Its value, or "" when there is none. */
 static void get_attribute(const struct bench *b, const char *path, const char *name, char *out,
@@ -116,17 +27,6 @@ static void expect_override(const struct bench *b, const char *path, const char 
     get_attribute(b, path, OVERRIDE_STAT, got, sizeof(got));
     if (strcmp(got, want) != 0)
         fail_msg("'%s' has '%s', not '%s'", path, got, want);
-}
-
-static void expect_content(const struct bench *b, const char *path, const char *want)
-{
-    mvm_autoclose int fd = openat(b->root, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    mvm_autofree char *got = NULL;
-    size_t len;
-
-    assert_true(fd >= 0);
-    assert_int_equal(io_read_all(fd, 1u << 20, &got, &len, NULL), 0);
-    assert_string_equal(got, want);
 }
 
 static const struct layer_xattr file_xattrs[] = {
@@ -289,103 +189,6 @@ static void an_ordinary_user_keeps_what_it_may_not_set(void **state)
     assert_int_equal(sandbox_as_user(make_as_user, sb), 0);
 }
 
-/* Data at two places, a hole between them and one at the end. */
-#define SPARSE_SIZE ((UINT64_C(300) << 12) - 7)
-static void fill_data(int fd)
-{
-    mvm_autofree char *block = malloc(LAYER_BLOCK);
-
-    assert_non_null(block);
-    memset(block, 'A', LAYER_BLOCK);
-    assert_int_equal(io_pwrite_all(fd, block, LAYER_BLOCK, 10 * LAYER_BLOCK, NULL), 0);
-    memset(block, 'B', LAYER_BLOCK);
-    assert_int_equal(io_pwrite_all(fd, block, LAYER_BLOCK, 110 * LAYER_BLOCK, NULL), 0);
-    /* The next file. */
-    memset(block, 'C', LAYER_BLOCK);
-    memset(block + 3000, 0, LAYER_BLOCK - 3000);
-    assert_int_equal(io_pwrite_all(fd, block, LAYER_BLOCK, 310 * LAYER_BLOCK, NULL), 0);
-    assert_int_equal(ftruncate(fd, DATA_BLOCKS * LAYER_BLOCK), 0);
-}
-
-static const struct record_spec large[] = {
-    { .kind = LAYER_FILE, .path = "sparse", .size = SPARSE_SIZE, .data_block = 10 },
-    { .kind = LAYER_FILE, .path = "plain", .size = 3000, .data_block = 310 },
-    { .kind = LAYER_FILE, .path = "hole", .size = 1u << 20, .data_block = 320 },
-    { 0 }
-};
-
-static char byte_at(const struct bench *b, const char *path, uint64_t at)
-{
-    mvm_autoclose int fd = openat(b->root, path, O_RDONLY | O_CLOEXEC);
-    char c = '?';
-
-    assert_int_equal(pread(fd, &c, 1, (off_t) at), 1);
-    return c;
-}
-
-static void expect_large(const struct bench *b)
-{
-    struct stat st = stat_of(b, "sparse");
-
-    assert_int_equal(st.st_size, SPARSE_SIZE);
-    assert_true(st.st_blocks <= 64); /* of 512 bytes: two blocks, and what the file system needs */
-    assert_int_equal(byte_at(b, "sparse", 0), 'A');
-    assert_int_equal(byte_at(b, "sparse", LAYER_BLOCK - 1), 'A');
-    assert_int_equal(byte_at(b, "sparse", LAYER_BLOCK), 0);
-    assert_int_equal(byte_at(b, "sparse", 100 * LAYER_BLOCK), 'B');
-    assert_int_equal(byte_at(b, "sparse", 101 * LAYER_BLOCK), 0);
-    assert_int_equal(byte_at(b, "sparse", SPARSE_SIZE - 1), 0);
-    assert_int_equal(stat_of(b, "plain").st_size, 3000);
-    assert_int_equal(byte_at(b, "plain", 0), 'C');
-    assert_int_equal(byte_at(b, "plain", 2999), 'C');
-    st = stat_of(b, "hole");
-    assert_int_equal(st.st_size, 1u << 20);
-    assert_true(st.st_blocks <= 16);
-}
-
-static void contents_keep_their_holes(void **state)
-{
-    struct sandbox *sb = *state;
-    mvm_autovalue(bench) b = bench_new(sb, 0700);
-
-    b.data[0] = openat(sb->fd, "data", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    assert_true(b.data[0] >= 0);
-    fill_data(b.data[0]);
-    bench_add(&b, large);
-    bench_must_make(&b);
-    expect_large(&b);
-    /* On one file system; which of the two it has is its own. */
-    assert_true(b.report.copy == ROOTFS_COPY_CLONE || b.report.copy == ROOTFS_COPY_KERNEL);
-}
-
-static void contents_come_from_another_file_system(void **state)
-{
-    struct sandbox *sb = *state;
-    mvm_autovalue(bench) b = bench_new(sb, 0700);
-
-    b.data[0] = memfd_create("data", MFD_CLOEXEC);
-    fill_data(b.data[0]);
-    bench_add(&b, large);
-    bench_must_make(&b);
-    expect_large(&b);
-    assert_true(b.report.copy == ROOTFS_COPY_KERNEL || b.report.copy == ROOTFS_COPY_PLAIN);
-}
-
-static void a_cut_data_file_is_found(void **state)
-{
-    struct sandbox *sb = *state;
-    mvm_autovalue(bench) b = bench_new(sb, 0700);
-    mvm_autoerror mvm_error *e = NULL;
-
-    b.data[0] = memfd_create("data", MFD_CLOEXEC);
-    fill_data(b.data[0]);
-    assert_int_equal(ftruncate(b.data[0], DATA_BLOCKS * LAYER_BLOCK - 1), 0);
-    bench_add(&b, large);
-    assert_int_equal(bench_make(&b, NULL, &e), MVM_E_DIGEST);
-    assert_non_null(strstr(mvm_error_message(e), "layer 1: its data file is cut"));
-    assert_int_equal(count_entries(b.folder), 0);
-}
-
 static void names_of_the_image_go_nowhere(void **state)
 {
     struct sandbox *sb = *state;
@@ -516,9 +319,6 @@ int main(void)
         SANDBOX_TEST(root_makes_what_the_image_says),
         SANDBOX_TEST(root_makes_devices),
         SANDBOX_TEST(an_ordinary_user_keeps_what_it_may_not_set),
-        SANDBOX_TEST(contents_keep_their_holes),
-        SANDBOX_TEST(contents_come_from_another_file_system),
-        SANDBOX_TEST(a_cut_data_file_is_found),
         SANDBOX_TEST(names_of_the_image_go_nowhere),
         SANDBOX_TEST(deep_trees_and_far_links_are_made),
         SANDBOX_TEST(what_is_there_is_not_touched),
