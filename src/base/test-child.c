@@ -83,11 +83,10 @@ static void run_reports_the_status_and_the_last_line(void **state)
 static void run_gives_the_status_to_who_asks_for_it(void **state)
 {
     static const struct {
-        const char *script, *out;
+        const char *script;
         struct child_status status;
-    } cases[] = { { "echo why; exit 3", "why\n", { .exited = true, .code = 3 } },
-                  { "echo all; exit 0", "all\n", { .exited = true, .code = 0 } },
-                  { "kill -9 $$", "", { .exited = false, .code = SIGKILL } } };
+    } cases[] = { { "echo why; exit 3", { .exited = true, .code = 3 } },
+                  { "echo why; kill -9 $$", { .exited = false, .code = SIGKILL } } };
 
     (void) state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -97,7 +96,7 @@ static void run_gives_the_status_to_who_asks_for_it(void **state)
         mvm_autofree char *out = NULL;
 
         assert_int_equal(child_run(&spec, PATIENCE_MS, 100, &out, NULL), 0);
-        assert_string_equal(out, cases[i].out);
+        assert_string_equal(out, "why\n");
         assert_int_equal(status.exited, cases[i].status.exited);
         assert_int_equal(status.code, cases[i].status.code);
     }

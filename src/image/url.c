@@ -62,6 +62,13 @@ static bool parts_take(struct parts *p, const char *text)
            curl->url_get(p->u, CURLUPART_SCHEME, &p->scheme, 0) == CURLUE_OK;
 }
 
+static int url_fail(const char *text, const char *why, mvm_error **err)
+{
+    mvm_autofree char *shown = url_for_message(text);
+
+    return mvm_fail(err, MVM_E_FORMAT, 0, "'%.256s' %s", shown ? shown : "", why);
+}
+
 int url_parse(const char *text, struct url *url, mvm_error **err)
 {
     mvm_autovalue(parts) p = { 0 };
@@ -74,15 +81,15 @@ int url_parse(const char *text, struct url *url, mvm_error **err)
     if (!p.u)
         return mvm_fail_nomem(err);
     if (!parts_take(&p, text))
-        return mvm_fail(err, MVM_E_FORMAT, 0, "'%.256s' is not a URL", text);
+        return url_fail(text, "is not a URL", err);
     if (strcasecmp(p.scheme, "https") != 0 && strcasecmp(p.scheme, "http") != 0)
-        return mvm_fail(err, MVM_E_FORMAT, 0, "'%.256s' is neither https nor http", text);
+        return url_fail(text, "is neither https nor http", err);
     if (p.curl->url_get(p.u, CURLUPART_USER, &p.user, 0) == CURLUE_OK)
-        return mvm_fail(err, MVM_E_FORMAT, 0, "a URL with a user in it");
+        return url_fail(text, "has a user in it", err);
     if (p.curl->url_get(p.u, CURLUPART_HOST, &p.host, 0) != CURLUE_OK ||
         p.curl->url_get(p.u, CURLUPART_PORT, &p.port, CURLU_DEFAULT_PORT) != CURLUE_OK ||
         port_number(p.port, &number) < 0)
-        return mvm_fail(err, MVM_E_FORMAT, 0, "'%.256s' is not a URL", text);
+        return url_fail(text, "is not a URL", err);
     *url = (struct url){ .https = strcasecmp(p.scheme, "https") == 0,
                          .host = bare_host(p.host),
                          .port = number };
@@ -118,7 +125,7 @@ int url_add_query(const char *text, const char *const pairs[][2], size_t n, char
     /* In a field that is not used otherwise here. */
     good = good && p.curl->url_get(p.u, CURLUPART_URL, &p.host, 0) == CURLUE_OK;
     if (!good)
-        return mvm_fail(err, MVM_E_FORMAT, 0, "'%.256s' is not a URL", text);
+        return url_fail(text, "is not a URL", err);
     *ret = strdup(p.host);
     return *ret ? 0 : mvm_fail_nomem(err);
 }

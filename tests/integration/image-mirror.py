@@ -12,6 +12,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
 import badregistry
+import certificates
 import ocilayout
 import storetest
 import tap
@@ -207,7 +208,8 @@ class Bodies(Case):
         self.server.tags = {'t': (index, ocilayout.INDEX)}
         warning = {'Warning': ['299 - "this \\"tag\\" goes\x1b[31m away"', '299 - "this \\"tag\\" goes\x1b[31m away"',
                                '199 - "no"', '299 - "' + 'x' * 5000 + '"']}
-        for key, data, media_type in (('t', index, ocilayout.INDEX), ('sha256', self.good.manifest, ocilayout.MANIFEST)):
+        documents = (('t', index, ocilayout.INDEX), ('sha256', self.good.manifest, ocilayout.MANIFEST))
+        for key, data, media_type in documents:
             self.hook(f'/manifests/{key}', lambda h, data=data, media_type=media_type: answer(
                 h, 200, data, {'Content-Type': media_type, **warning}))
         self.environment['PULL_TOOL_LOG'] = '1'
@@ -277,8 +279,9 @@ class Mirrors(Case):
         self.assertEqual(second.count('/manifests/'), 1)
 
     def test_everything_that_a_mirror_may_answer(self):
-        for hook in (always(500), always(401), always(403), always(200, b'x' * (9 << 20)), always(429, Retry_After='50'),
-                     always(302, Location='http://10.0.0.1/'), lambda h: answer(h, 401, b'', {'WWW-Authenticate': 'Bearer'})):
+        for hook in (always(500), always(401), always(403), always(200, b'x' * (9 << 20)),
+                     always(429, Retry_After='50'), always(302, Location='http://10.0.0.1/'),
+                     lambda h: answer(h, 401, b'', {'WWW-Authenticate': 'Bearer'})):
             with self.subTest(hook):
                 self.mirror.hooks = [('', hook)]
                 self.pull_good(self.name, 'always')
@@ -323,7 +326,8 @@ class Mirrors(Case):
         with open(f'{self.base}/.docker/config.json', 'w') as f:
             json.dump({'auths': {server.address: {'username': user, 'password': 'x'} for server, user in (
                 (self.mirror, 'mirror'), (self.server, 'registry'))}}, f)
-        self.mirror.hooks, self.server.hooks = [('', wants('mirror')), (self.layer, always(404))], [('', wants('registry'))]
+        self.mirror.hooks = [('', wants('mirror')), (self.layer, always(404))]
+        self.server.hooks = [('', wants('registry'))]
         self.pull_good(self.name)
         self.assertEqual(self.server.count('/blobs/'), 2)   # asked for who we are, and told
         shown = {h.get('Authorization') for _, h in self.mirror.requests}
@@ -380,6 +384,56 @@ class Threads(Case):
             answer(handler, 200, data[:len(data) // 2], length=len(data))
         self.hook('/blobs/', half)
         self.read()
+
+
+class Command(Case):
+    """The same wishes as options of `microvm pull`."""
+
+    def microvm(self, *options, name=None):
+        program = pathlib.Path(storetest.pull_tool()).parents[2] / 'src' / 'cli' / 'microvm'
+        return subprocess.run([program, 'pull', '-q', '--data-dir', f'{self.base}/data', *options, name or self.name],
+                              env=self.variables(), text=True, stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=storetest.TIMEOUT)
+
+    def test_mirror(self):
+        mirror = self.registry()
+        result = self.microvm('--registry-mirror', f'{self.server.address}=http://{mirror.address}')
+        self.assertEqual((result.returncode, result.stderr), (0, ''))
+        self.assertEqual(result.stdout.strip(), ocilayout.digest(self.good.manifest))
+        self.assertEqual((len(mirror.requests), self.server.requests), (3, []))
+
+    def test_credentials_and_authority(self):
+        authority = certificates.Authority(self.folder('tls'))
+        self.server = badregistry.BadRegistry(self.good.blobs, self.server.tags,
+                                              authority.issue('server', 'IP:127.0.0.1'))
+        self.addCleanup(self.server.close)
+        self.name = f'{self.server.address}/some/app:t'
+        good = 'Basic ' + base64.b64encode(b'alice:s3cret').decode()
+        self.hook('', lambda h: False if h.headers.get('Authorization') == good else answer(
+            h, 401, b'', {'WWW-Authenticate': 'Basic realm="x"'}))
+        auth = f'{self.base}/auth.json'
+        with open(auth, 'w') as f:
+            json.dump({'auths': {self.server.address: {'username': 'alice', 'password': 's3cret'}}}, f)
+        for options, words in (((), 'certificate'), (('--insecure-registry', self.server.address), 'a user name'),
+                               (('--tls-ca', authority.certificate), 'a user name'),
+                               (('--tls-ca', f'{self.base}/absent'), 'absent'),
+                               (('--auth-file', f'{self.base}/absent'), 'absent')):
+            with self.subTest(options):
+                result = self.microvm(*options)
+                self.assertEqual((result.returncode, result.stdout, result.stderr.count('\n')), (125, '', 1))
+                self.assertIn(words, result.stderr)
+        result = self.microvm('--tls-ca', authority.certificate, '--auth-file', auth)
+        self.assertEqual((result.returncode, result.stderr), (0, ''))
+
+    def test_options_that_are_none(self):
+        for option, value, words in (('--registry-mirror', 'x', '[REGISTRY=]http[s]://HOST'),
+                                     ('--insecure-registry', 'http://x', 'HOST[:PORT] is wanted'), ('--tls-ca', '', 'bad'),
+                                     ('--auth-file', '', 'bad')):
+            with self.subTest(option):
+                result = self.microvm(option, value)
+                self.assertEqual((result.returncode, result.stderr.count('\n')), (125, 1))
+                self.assertIn(words, result.stderr)
+        self.assertEqual(self.server.requests, [])
 
 
 class Library(Case):

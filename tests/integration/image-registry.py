@@ -108,7 +108,8 @@ class Hostile(storetest.StoreTest):
         self.server.close()
         start = time.monotonic()
         error = self.pull_bad(self.name)
-        self.assertRegex(error, r'^pull 127\S+/some/app:t: GET https://\S+/manifests/t: .*; and by http: GET http://\S+/manifests/t: ')
+        self.assertRegex(error, r'^pull 127\S+/some/app:t: GET https://\S+/manifests/t: .*; and by http: '
+                                r'GET http://\S+/manifests/t: ')
         self.assertLess(time.monotonic() - start, 5)
         self.server = badregistry.BadRegistry()
 
