@@ -11,15 +11,14 @@ static const char *base_name(const char *url, size_t *ret_len)
 {
     static const char *const suffixes[] = { ".gz", ".bz2", ".xz", ".zst" };
     const char *host = strstr(url, "://");
-    const char *path = host ? strchr(host + 3, '/') : NULL;
+    const char *path = host ? host + 3 + strcspn(host + 3, "/?#") : "";
     const char *base = path;
-    size_t end = path ? strcspn(path, "?#") : 0, len = 0;
+    size_t end = strcspn(path, "?#"), len;
 
     for (size_t i = 0; i < end; i++)
         if (path[i] == '/')
             base = path + i + 1;
-    if (path)
-        len = (size_t) (path + end - base);
+    len = (size_t) (path + end - base);
     for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
         size_t n = strlen(suffixes[i]);
 
