@@ -48,7 +48,8 @@ struct pull_request {
 };
 
 static const struct option pull_table[] = { { "platform", required_argument, NULL, 'P' },
-                                            { "data-dir", required_argument, NULL, 'D' },
+                                            { "source", required_argument, NULL, 'S' },
+                                             { "data-dir", required_argument, NULL, 'D' },
                                             REGISTRY_FLAGS_TABLE,
                                             { "quiet", no_argument, NULL, 'q' },
                                             { "help", no_argument, NULL, 'h' },
