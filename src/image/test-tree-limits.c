@@ -301,6 +301,32 @@ static void merging_can_be_cancelled(void **state)
     assert_int_equal(tree_finish(t, &tick, NULL), MVM_E_CANCELLED);
 }
 
+/* So that no order of entries makes searches long. */
+static void what_has_gone_is_not_searched(void **state)
+{
+    mvm_autovalue(layer_stack) s = { 0 };
+    struct layer_draft d = draft_begin();
+    static const struct record_spec upper[] = { A_HOLE("b"), A_FILE("b", "2"), { 0 } };
+    size_t in_buckets = 0;
+
+    (void) state;
+    draft_add(&d, &(struct record_spec) A_FILE("b", "1"));
+    for (size_t i = 0; i < 1000; i++) {
+        draft_add(&d, &(struct record_spec) A_DIR("d"));
+        draft_add(&d, &(struct record_spec) A_FILE("d/x", "1"));
+        draft_add(&d, &(struct record_spec) A_FILE("d", "1"));
+    }
+    assert_int_equal(stack_apply(&s, draft_end(&d, 0), NULL), 0);
+    assert_int_equal(stack_add(&s, upper, NULL), 0);
+    for (size_t i = 0; i < s.tree->n_buckets; i++)
+        for (tree_entry e = s.tree->buckets[i]; e != TREE_NONE; e = s.tree->names[e].chain)
+            in_buckets++;
+    assert_int_equal(in_buckets, 2);
+    assert_true(s.tree->n_names > 1000);
+    assert_int_equal(finish(&s), 0);
+    assert_int_equal(tree_n_entries(s.tree), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +339,7 @@ int main(void)
         cmocka_unit_test(a_way_has_at_most_1024_components),
         cmocka_unit_test(a_tree_has_at_most_a_million_names),
         cmocka_unit_test(a_small_tree_is_small),
+        cmocka_unit_test(what_has_gone_is_not_searched),
         cmocka_unit_test(an_image_has_at_most_65535_layers),
         cmocka_unit_test(merging_can_be_cancelled),
     };

@@ -1,64 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "image/test-tree.h"
-
-#define LAYERS_MAX 4
-#define SPECS_MAX 12
-
-/* A case: layers of records; what must fail says with which words. */
-struct merge_case {
-    const char *what;
-    struct record_spec layers[LAYERS_MAX][SPECS_MAX];
-    const char *error;     /* NULL: it succeeds */
-    const char *there[8];  /* "path", "path=content", "path->target", "path/" for a directory */
-    const char *absent[8]; /* paths */
-};
-
-static void expect_there(const struct tree *t, const char *what, const char *want)
-{
-    size_t n = strcspn(want, "=>");
-    mvm_autofree char *path = strndup(want, want[n] == '>' ? n - 1 : n);
-    mvm_autovalue(layer_cursor) c = { 0 };
-    const struct layer_record *r = &c.record;
-
-    get_record(t, path, &c);
-    if (want[n] == '=' && (r->kind != LAYER_FILE || r->size != strlen(want + n + 1) ||
-                           memcmp(r->content, want + n + 1, r->size) != 0))
-        fail_msg("%s: '%s' holds '%.*s'", what, path, (int) r->size, (const char *) r->content);
-    if (want[n] == '>' && (r->kind != LAYER_SYMLINK || strcmp(r->link, want + n + 1) != 0))
-        fail_msg("%s: '%s' leads to '%s'", what, path, r->link);
-    if (path[strlen(path) - 1] == '/' && r->kind != LAYER_DIR)
-        fail_msg("%s: '%s' is no directory", what, path);
-}
-
-static void run_case(const struct merge_case *c)
-{
-    mvm_autovalue(layer_stack) s = { 0 };
-    mvm_autoerror mvm_error *e = NULL;
-    int r = 0;
-
-    for (size_t i = 0; i < LAYERS_MAX && c->layers[i][0].kind && r == 0; i++)
-        r = stack_add(&s, c->layers[i], &e);
-    if (c->error) {
-        if (r >= 0 || !strstr(mvm_error_message(e), c->error))
-            fail_msg("%s: '%s', not '%s'", c->what, mvm_error_message(e), c->error);
-        return;
-    }
-    if (r == 0)
-        r = tree_finish(s.tree, NULL, &e);
-    if (r < 0)
-        fail_msg("%s: %s", c->what, mvm_error_message(e));
-    for (size_t i = 0; i < ARRAY_SIZE(c->there) && c->there[i]; i++)
-        expect_there(s.tree, c->what, c->there[i]);
-    for (size_t i = 0; i < ARRAY_SIZE(c->absent) && c->absent[i]; i++)
-        if (tree_look_up(s.tree, c->absent[i]) != TREE_NONE)
-            fail_msg("%s: '%s' is there", c->what, c->absent[i]);
-}
-
-static void run_cases(const struct merge_case *cases, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        run_case(&cases[i]);
-}
+#include "image/test-tree-cases.h"
 
 static void symlinked_parents_stay_in_the_root(void **state)
 {
@@ -197,115 +138,6 @@ static void hard_links_keep_their_file(void **state)
     run_cases(cases, ARRAY_SIZE(cases));
 }
 
-static void whiteouts_hide_lower_layers_alone(void **state)
-{
-    static const struct merge_case cases[] = {
-        { "file",
-          { { A_FILE("d/a", "1"), A_FILE("d/b", "1") }, { A_HOLE("d/a") } },
-          .there = { "d/b=1" },
-          .absent = { "d/a" } },
-        { "tree",
-          { { A_FILE("d/e/f", "1"), A_FILE("x", "1") }, { A_HOLE("d") } },
-          .there = { "x=1" },
-          .absent = { "d" } },
-        { "link itself",
-          { { A_FILE("a", "1"), A_LINK("l", "a") }, { A_HOLE("l") } },
-          .there = { "a=1" },
-          .absent = { "l" } },
-        { "absent target",
-          { { A_FILE("a", "1") }, { A_HOLE("b"), A_HOLE("no/dir/b"), A_HOLE("a/b") } },
-          .there = { "a=1" },
-          .absent = { "no" } },
-        { "in the first layer", { { A_FILE("a", "1"), A_HOLE("a") } }, .there = { "a=1" } },
-        { "own entry before",
-          { { A_FILE("a", "1") }, { A_FILE("a", "2"), A_HOLE("a") } },
-          .there = { "a=2" } },
-        { "own entry after",
-          { { A_FILE("a", "1") }, { A_HOLE("a"), A_FILE("a", "2") } },
-          .there = { "a=2" } },
-        { "own directory before, lower content goes",
-          { { A_FILE("d/old", "1") }, { A_DIR("d"), A_FILE("d/new", "2"), A_HOLE("d") } },
-          .there = { "d/new=2" },
-          .absent = { "d/old" } },
-        { "own content below, no entry of the directory",
-          { { A_FILE("d/e/old", "1") }, { A_FILE("d/e/new", "2"), A_HOLE("d") } },
-          .there = { "d/e/new=2" },
-          .absent = { "d/e/old" } },
-        { "hard link of a lower file is not its name",
-          { { A_FILE("d/a", "1") }, { A_HARD("b", "d/a"), A_HOLE("d/a") } },
-          .there = { "b=1" },
-          .absent = { "d/a" } },
-        { "hard link out of a hidden directory, made anew",
-          { { A_FILE("d/e/a", "1") },
-            { A_HOLE("d"), A_DIR("d"), A_DIR("d/e"), A_HARD("b", "d/e/a") } },
-          .there = { "b=1", "d/e/" },
-          .absent = { "d/e/a" } },
-        { "twice, and again",
-          { { A_FILE("a", "1") },
-            { A_HOLE("a"), A_HOLE("a") },
-            { A_FILE("a", "2") },
-            { A_HOLE("a") } },
-          .absent = { "a" } },
-    };
-
-    (void) state;
-    run_cases(cases, ARRAY_SIZE(cases));
-}
-
-static void opaque_markers_hide_wherever_they_stand(void **state)
-{
-    static const struct merge_case cases[] = {
-        { "before",
-          { { A_FILE("d/old", "1") }, { AN_OPAQUE("d"), A_FILE("d/new", "2") } },
-          .there = { "d/new=2" },
-          .absent = { "d/old" } },
-        { "after",
-          { { A_FILE("d/old", "1") }, { A_FILE("d/new", "2"), AN_OPAQUE("d") } },
-          .there = { "d/new=2" },
-          .absent = { "d/old" } },
-        { "same name before",
-          { { A_FILE("d/a", "1") }, { A_FILE("d/a", "2"), AN_OPAQUE("d") } },
-          .there = { "d/a=2" } },
-        { "nested directories after",
-          { { A_FILE("d/s/old", "1"), A_FILE("d/t/old", "1") },
-            { A_DIR("d/s"), A_FILE("d/s/new", "2"), AN_OPAQUE("d") } },
-          .there = { "d/s/new=2" },
-          .absent = { "d/s/old", "d/t" } },
-        { "keeps the directory",
-          { { A_FILE("d/old", "1") }, { AN_OPAQUE("d") } },
-          .there = { "d/" },
-          .absent = { "d/old" } },
-        { "missing directory", { { A_FILE("x", "") }, { AN_OPAQUE("d") } }, .absent = { "d" } },
-        { "no directory", { { A_FILE("d", "1") }, { AN_OPAQUE("d") } }, .error = "no directory" },
-        { "the layer makes it a directory",
-          { { A_FILE("d", "1") }, { AN_OPAQUE("d"), A_FILE("d/new", "2") } },
-          .there = { "d/new=2" } },
-        { "root",
-          { { A_FILE("a", "1"), A_DIR("b") }, { AN_OPAQUE(""), A_FILE("c", "2") } },
-          .there = { "c=2" },
-          .absent = { "a", "b" } },
-        { "through a link",
-          { { A_FILE("d/old", "1"), A_LINK("l", "d") }, { AN_OPAQUE("l") } },
-          .there = { "d/", "l->d" },
-          .absent = { "d/old" } },
-        { "in a directory that replaces a link",
-          { { A_FILE("d/old", "1"), A_LINK("l", "d") },
-            { A_DIR("l"), AN_OPAQUE("l"), A_FILE("l/new", "2") } },
-          .there = { "d/old=1", "l/new=2" },
-          .absent = { "d/new" } },
-        { "in a directory that replaces a file",
-          { { A_FILE("d", "1") }, { A_DIR("d"), AN_OPAQUE("d"), A_FILE("d/new", "2") } },
-          .there = { "d/new=2" } },
-        { "does not follow links inside",
-          { { A_DIR("k"), A_FILE("k/keep", "1"), A_LINK("d/l", "../k") }, { AN_OPAQUE("d") } },
-          .there = { "k/keep=1" },
-          .absent = { "d/l" } },
-    };
-
-    (void) state;
-    run_cases(cases, ARRAY_SIZE(cases));
-}
-
 static void parents_that_are_no_directories(void **state)
 {
     static const struct merge_case cases[] = {
@@ -421,37 +253,16 @@ static void a_root_without_an_entry_is_plain(void **state)
     assert_int_equal(tree_parent(s.tree, 0), 0);
 }
 
-static void a_hidden_directory_that_is_implied_again_is_plain(void **state)
-{
-    static const struct record_spec lower[] = {
-        { .kind = LAYER_DIR, .path = "d", .mode = 0700, .uid = 7 }, { 0 }
-    };
-    static const struct record_spec upper[] = { A_HOLE("d"), A_FILE("d/f", "x"), { 0 } };
-    mvm_autovalue(layer_cursor) c = { 0 };
-    mvm_autovalue(layer_stack) s = { 0 };
-
-    (void) state;
-    assert_int_equal(stack_add(&s, lower, NULL), 0);
-    assert_int_equal(stack_add(&s, upper, NULL), 0);
-    assert_int_equal(tree_finish(s.tree, NULL, NULL), 0);
-    get_record(s.tree, "d", &c);
-    assert_int_equal(c.record.mode, 0755);
-    assert_int_equal(c.record.uid, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(symlinked_parents_stay_in_the_root),
         cmocka_unit_test(hard_links_need_a_file),
         cmocka_unit_test(hard_links_keep_their_file),
-        cmocka_unit_test(whiteouts_hide_lower_layers_alone),
-        cmocka_unit_test(opaque_markers_hide_wherever_they_stand),
         cmocka_unit_test(parents_that_are_no_directories),
         cmocka_unit_test(every_kind_replaces_every_kind),
         cmocka_unit_test(upper_directories_set_attributes_and_implied_ones_do_not),
         cmocka_unit_test(a_root_without_an_entry_is_plain),
-        cmocka_unit_test(a_hidden_directory_that_is_implied_again_is_plain),
     };
 
     return cmocka_run_group_tests_name("image-tree", tests, NULL, NULL);

@@ -30,7 +30,8 @@ struct tree_name {
     tree_entry parent; /* of the root: itself */
     tree_entry next;   /* in its directory */
     uint32_t hash;     /* of parent and name; when finished: subdirectories of a directory */
-    tree_entry chain;  /* the next one of its bucket; while finishing: its new number */
+    tree_entry chain;  /* the next one of its bucket, unless it is gone; while finishing: its new
+                        * number */
     tree_inode inode;
     layer_place place;   /* of a record whose path has the name */
     uint16_t layer;      /* of that record: the last layer that made the name anew */
@@ -117,7 +118,9 @@ int tree_rebind(struct tree *t, tree_entry e, struct tree_slice name, tree_inode
                 mvm_error **err);
 /* Takes @e and all below it away: TREE_HIDDEN or TREE_GONE. */
 int tree_take_away(struct tree *t, tree_entry e, enum tree_state state, mvm_error **err);
-/* The same for all below @e alone. */
+/* What is hidden is gone from now on. */
+void tree_forget_hidden(struct tree *t);
+/* As tree_take_away(), for all below @e alone. */
 int tree_empty(struct tree *t, tree_entry e, enum tree_state state, mvm_error **err);
 
 /* tree-walk.c */

@@ -72,6 +72,17 @@ static void put_in_bucket(struct tree *t, tree_entry e)
     *bucket = e;
 }
 
+/* What has gone is not looked for again: were it to stay, a layer that makes and replaces the same
+ * directory over and over would make each search as long as the layer. */
+static void leave_bucket(struct tree *t, tree_entry e)
+{
+    tree_entry *at = &t->buckets[t->names[e].hash & (t->n_buckets - 1)];
+
+    while (*at != e)
+        at = &t->names[*at].chain;
+    *at = t->names[e].chain;
+}
+
 static int grow_buckets(struct tree *t)
 {
     size_t n = t->n_buckets ? 2 * t->n_buckets : TREE_BUCKETS_MIN;
@@ -87,7 +98,8 @@ static int grow_buckets(struct tree *t)
     t->buckets = buckets;
     t->n_buckets = n;
     for (tree_entry e = 1; e < t->n_names; e++)
-        put_in_bucket(t, e);
+        if (t->names[e].state != TREE_GONE)
+            put_in_bucket(t, e);
     return 0;
 }
 
@@ -158,12 +170,24 @@ static int take_one(struct tree *t, tree_entry e, enum tree_state state, mvm_err
     t->names[e].state = (uint16_t) state & 7u;
     if (node->kind != LAYER_DIR)
         node->links--;
-    if (state != TREE_HIDDEN)
+    if (state == TREE_GONE) {
+        leave_bucket(t, e);
         return 0;
+    }
     if (mem_grow(&t->hidden, &t->hidden_cap, t->n_hidden, sizeof(*t->hidden)) < 0)
         return mvm_fail_nomem(err);
     t->hidden[t->n_hidden++] = e;
     return 0;
+}
+
+void tree_forget_hidden(struct tree *t)
+{
+    for (size_t i = 0; i < t->n_hidden; i++) {
+        t->names[t->hidden[i]].state = TREE_GONE;
+        leave_bucket(t, t->hidden[i]);
+    }
+    t->n_hidden = t->hidden_cap = 0;
+    free(steal_ptr(&t->hidden));
 }
 
 /* The name after @e in a walk over all that is below @top, where @down says whether to go below @e;

@@ -95,10 +95,7 @@ static int check_opaque(struct tree *t, const struct layer_record *r, mvm_error 
 
 int tree_hide_end(struct tree *t, struct image_tick *tick, mvm_error **err)
 {
-    for (size_t i = 0; i < t->n_hidden; i++)
-        t->names[t->hidden[i]].state = TREE_GONE;
-    t->n_hidden = t->hidden_cap = 0;
-    free(steal_ptr(&t->hidden));
+    tree_forget_hidden(t);
     /* The layer's own entries may have made the directory since. */
     return t->opaque_without_directory ? tree_each_record(t, check_opaque, tick, err) : 0;
 }
