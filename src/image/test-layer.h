@@ -8,6 +8,8 @@
 #include "base/test-sandbox.h"
 #include "image/layer-convert.h"
 
+#include <sys/mman.h>
+
 struct tar_spec {
     const char *name;
     char type; /* '0' when 0 */
