@@ -90,7 +90,8 @@ class Files(Case):
         value = {'auths': {self.server.address: entry()}}
         places = (('.docker/config.json', {}), ('other/config.json', {'DOCKER_CONFIG': f'{self.base}/other'}),
                   ('named.json', {'REGISTRY_AUTH_FILE': f'{self.base}/named.json'}),
-                  ('runtime/containers/auth.json', {}), ('xdg/containers/auth.json', {}), ('.config/containers/auth.json', {}))
+                  ('runtime/containers/auth.json', {}), ('xdg/containers/auth.json', {}),
+                  ('.config/containers/auth.json', {}))
         self.assertIn('a user name and a password', self.pull_bad(self.name))
         for path, environment in places:
             with self.subTest(path):
