@@ -49,7 +49,7 @@ int cli_pull(int argc, char **argv)
     };
     mvm_options *options = mvm_options_new();
     bool quiet = false;
-    int c, r = 0;
+    int c = 0, r = 0;
 
     if (!options)
         return cli_usage_error("out of memory");
@@ -73,7 +73,9 @@ int cli_pull(int argc, char **argv)
         }
     }
     if (r < 0)
-        r = cli_usage_error("pull: a bad option");
+        r = cli_usage_error("pull: %s", c == 'S' ? "--source: registry-only, local-first, "
+                                                   "registry-first or local-only is wanted"
+                                                 : "a bad option");
     else if (argc - optind != 1)
         r = cli_usage_error("pull: one image is wanted");
     else
