@@ -231,8 +231,10 @@ static bool warning_is_harmless(struct archive *a)
 /* Goes to the next header and notes where it is. */
 static int begin_headers(struct tar_reader *t, mvm_error **err)
 {
+    if (!t->entry)
+        return 0; /* the first: what libarchive has looked at already is kept */
     t->in_headers = false;
-    if (t->entry && archive_read_data_skip(t->archive) < ARCHIVE_OK)
+    if (archive_read_data_skip(t->archive) < ARCHIVE_OK)
         return tar_fail(t, err);
     strbuf_reset(&t->headers);
     t->headers_from = (uint64_t) archive_filter_bytes(t->archive, 0);

@@ -19,7 +19,7 @@
 #include <time.h>
 
 #define TOOL_BLOCK (256u << 10)
-#define TOOL_ROUNDS_MAX 100
+#define TOOL_ROUNDS_MAX 20
 
 static double now_s(clockid_t clock)
 {
