@@ -135,11 +135,9 @@ static void read_guest_config(struct guest *g)
 
 static int boot_root(struct guest *g, mvm_error **err)
 {
-    const char *device = g->boot.root_device ? g->boot.root_device : "/dev/vda";
-    const char *fstype = g->boot.root_fstype ? g->boot.root_fstype : "erofs";
     int r;
 
-    r = root_switch(device, fstype, err);
+    r = root_switch(&g->boot, err);
     if (r < 0)
         return r;
     kmsg_debug("root entered");
@@ -151,6 +149,8 @@ static int boot_root(struct guest *g, mvm_error **err)
         return mvm_fail(err, MVM_E_SYS, errno, "set the host name '%s'", g->image.hostname);
     sysctl_harden(); /* before the first program runs */
     r = network_loopback_up(err);
+    if (r == 0 && g->boot.read_only)
+        r = root_make_read_only(err);
     kmsg_debug("system ready");
     return r;
 }

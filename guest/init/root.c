@@ -9,6 +9,10 @@
  * What redirect and metacopy trust (trusted.overlay.* of the lower layer) comes from the image, and
  * there is no layer below it that a forged one could reach.
  *
+ * The upper disk's (ext4(5); Linux, Documentation/admin-guide/ext4.rst):
+ *  discard, noinit_itable   what is removed is given back to the host, and tables that nobody needs
+ * are not written out in the background. nobarrier   nobody sees the disk after a crash.
+ *
  * The initramfs cannot be unmounted. It is emptied instead: its files hold the environment, which
  * may be secret, and memory.
  */
@@ -19,7 +23,6 @@
 #include "mounts.h"
 #include "uevent.h"
 
-#include "agent/boot-config.h"
 #include "base/mem.h"
 
 #include <dirent.h>
@@ -33,6 +36,11 @@
 #define OVERLAY_OPTIONS                                                     \
     "lowerdir=" LOWER_DIR ",upperdir=" UPPER_DIR "/data,workdir=" UPPER_DIR \
     "/work,redirect_dir=on,metacopy=on,index=off,xino=auto"
+
+#define DISK_DEFAULT "/dev/vda"
+#define FSTYPE_DEFAULT "erofs"
+#define UPPER_FSTYPE "ext4"
+#define UPPER_OPTIONS "discard,noinit_itable,nobarrier"
 
 /* Our own initramfs is 5 folders deep; what a user appends to it may be more, but not without end.
  */
@@ -57,8 +65,32 @@ static int make_dir(const char *path, mvm_error **err)
     return 0;
 }
 
-static int mount_layers(const char *device, const char *fstype, mvm_error **err)
+static int wait_for_disk(const char *device, const char *what, mvm_error **err)
 {
+    int r = uevent_wait_for(device_is_there, (void *) device, device, err);
+
+    return r == MVM_E_TIMEOUT
+               ? mvm_context(err, r, "the %s disk (CONFIG_VIRTIO_BLK, CONFIG_VIRTIO_MMIO)", what)
+               : r;
+}
+
+/* tmpfs takes half of the memory at most. */
+static int mount_upper(const char *device, mvm_error **err)
+{
+    int r;
+
+    if (!device)
+        return mounts_mount("upper", UPPER_DIR, "tmpfs", 0, "mode=0755", "the upper layer", err);
+    r = wait_for_disk(device, "upper", err);
+    return r < 0 ? r
+                 : mounts_mount(device, UPPER_DIR, UPPER_FSTYPE, MS_NOATIME, UPPER_OPTIONS,
+                                "the upper layer, " UPPER_OPTIONS, err);
+}
+
+static int mount_layers(const struct boot_config *boot, mvm_error **err)
+{
+    const char *device = boot->root_device ? boot->root_device : DISK_DEFAULT;
+    const char *fstype = boot->root_fstype ? boot->root_fstype : FSTYPE_DEFAULT;
     static const char *const dirs[] = { LOWER_DIR, UPPER_DIR, ROOT_DIR };
     int r;
 
@@ -67,9 +99,11 @@ static int mount_layers(const char *device, const char *fstype, mvm_error **err)
         if (r < 0)
             return r;
     }
-    r = mounts_mount(device, LOWER_DIR, fstype, MS_RDONLY, NULL, device, err);
+    r = wait_for_disk(device, "root", err);
     if (r == 0)
-        r = mounts_mount("upper", UPPER_DIR, "tmpfs", 0, "mode=0755", "the upper layer", err);
+        r = mounts_mount(device, LOWER_DIR, fstype, MS_RDONLY, NULL, device, err);
+    if (r == 0)
+        r = mount_upper(boot->upper_device, err);
     if (r < 0)
         return r;
     r = make_dir(UPPER_DIR "/data", err);
@@ -129,18 +163,11 @@ static int enter_root(mvm_error **err)
     return 0;
 }
 
-int root_switch(const char *device, const char *fstype, mvm_error **err)
+int root_switch(const struct boot_config *boot, mvm_error **err)
 {
-    mvm_autofree char *name = strdup(device);
     int r;
 
-    if (!name)
-        return mvm_fail_nomem(err);
-    r = uevent_wait_for(device_is_there, name, device, err);
-    if (r == MVM_E_TIMEOUT)
-        return mvm_context(err, r, "the root disk (CONFIG_VIRTIO_BLK, CONFIG_VIRTIO_MMIO)");
-    if (r == 0)
-        r = mount_layers(device, fstype, err);
+    r = mount_layers(boot, err);
     if (r < 0)
         return r;
     kmsg_debug("root mounted");
@@ -148,4 +175,11 @@ int root_switch(const char *device, const char *fstype, mvm_error **err)
     if (r < 0)
         return r;
     return enter_root(err);
+}
+
+int root_make_read_only(mvm_error **err)
+{
+    if (mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "make the root read-only");
+    return 0;
 }

@@ -24,6 +24,15 @@ enum mvm_pull_policy {
     MVM_PULL_NEVER = 2    /* the store alone */
 };
 
+/* Where a reference ("alpine") is looked for. A name with a transport ("docker-daemon:alpine",
+ * "oci:DIR") has that alone. */
+enum mvm_image_source_order {
+    MVM_IMAGE_SOURCE_REGISTRY_ONLY = 0,
+    MVM_IMAGE_SOURCE_LOCAL_FIRST = 1, /* this machine's container engine, then the registry */
+    MVM_IMAGE_SOURCE_REGISTRY_FIRST = 2,
+    MVM_IMAGE_SOURCE_LOCAL_ONLY = 3 /* this machine's container engine */
+};
+
 enum mvm_accel {
     MVM_ACCEL_AUTO = 0, /* KVM where a probe shows that it works, else software */
     MVM_ACCEL_KVM = 1,
@@ -44,11 +53,12 @@ typedef void mvm_log_fn(void *user, int level, const char *module, const char *m
 /** Progress of a pull. Valid during the call only. */
 typedef struct mvm_progress {
     uint32_t struct_size;
-    uint32_t phase; /* 0 manifest and config, 1 a layer, 2 making the root filesystem image */
+    uint32_t phase; /* 0 manifest and config, 1 a layer, 2 making the root filesystem image,
+                     * 3 a disk image */
     uint32_t layer; /* 1 to layers */
     uint32_t layers;
-    uint64_t done;    /* compressed bytes of this layer so far */
-    uint64_t total;   /* compressed bytes of this layer */
+    uint64_t done;    /* compressed bytes of this layer or disk image so far */
+    uint64_t total;   /* compressed bytes of it; of a disk image 0 while they are not known */
     const char *name; /* what is being fetched */
 } mvm_progress;
 
@@ -104,6 +114,10 @@ MVM_PUBLIC int mvm_options_set_tty(mvm_options *options, uint16_t rows, uint16_t
 MVM_PUBLIC int mvm_options_set_stdio(mvm_options *options, int in, int out, int err);
 /** mvm_options_set_pull_policy - an enum mvm_pull_policy. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_pull_policy(mvm_options *options, int policy);
+/** mvm_options_set_image_source_order - an enum mvm_image_source_order. A digest is a registry's:
+ * a reference with one is asked of the registry unless the engine is the only choice, which then
+ * fails. Since: 0.1 */
+MVM_PUBLIC int mvm_options_set_image_source_order(mvm_options *options, int order);
 /** mvm_options_set_platform - "os/arch[/variant]"; NULL: linux and the host's architecture. Since:
  * 0.1 */
 MVM_PUBLIC int mvm_options_set_platform(mvm_options *options, const char *platform);
@@ -112,6 +126,24 @@ MVM_PUBLIC int mvm_options_set_platform(mvm_options *options, const char *platfo
 MVM_PUBLIC int mvm_options_set_kernel(mvm_options *options, const char *path);
 /** mvm_options_set_accel - an enum mvm_accel. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_accel(mvm_options *options, int accel);
+/**
+ * mvm_options_set_disk_size - what the VM may write to its root
+ * @bytes: 16 MiB to 8 TiB, rounded up to whole MiB; 0: 10 GiB
+ *
+ * A disk of the VM's own, which goes with it. It takes room on the host for what is written alone;
+ * a program gets ENOSPC when it is full, and EIO when the host's file system is. Not together with
+ * mvm_options_set_tmpfs_root() and mvm_options_set_read_only(): mvm_run() then gives MVM_E_ARG.
+ *
+ * Returns: 0; MVM_E_ARG.
+ * Since:   0.1
+ */
+MVM_PUBLIC int mvm_options_set_disk_size(mvm_options *options, uint64_t bytes);
+/** mvm_options_set_tmpfs_root - non-zero: what the VM writes to its root is kept in its memory, of
+ * which it takes half at most, and there is no disk for it. Since: 0.1 */
+MVM_PUBLIC int mvm_options_set_tmpfs_root(mvm_options *options, int tmpfs_root);
+/** mvm_options_set_read_only - non-zero: the root is read-only for the VM's programs (EROFS), but
+ * for what is mounted in it, such as /dev and /dev/shm. Since: 0.1 */
+MVM_PUBLIC int mvm_options_set_read_only(mvm_options *options, int read_only);
 /** mvm_options_set_timeout_ms - milliseconds that the program may run; then SIGTERM, 10 s later the
  * end, status 124. 0: without limit. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_timeout_ms(mvm_options *options, uint64_t timeout_ms);

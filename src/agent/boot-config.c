@@ -9,6 +9,7 @@ void boot_config_deinit(struct boot_config *c)
     free(c->user);
     free(c->root_device);
     free(c->root_fstype);
+    free(c->upper_device);
     *c = (struct boot_config){ .hostname = NULL };
 }
 
@@ -26,6 +27,8 @@ int boot_config_encode(const struct boot_config *c, struct strbuf *out, mvm_erro
     encode_record(out, "user", c->user);
     encode_record(out, "root_device", c->root_device);
     encode_record(out, "root_fstype", c->root_fstype);
+    encode_record(out, "upper_device", c->upper_device);
+    encode_record(out, "read_only", c->read_only ? "1" : NULL);
     encode_record(out, "tty", c->tty ? "1" : "0");
     encode_record(out, "stdin_open", c->stdin_open ? "1" : "0");
     strbuf_addf(out, "rows=%u%ccols=%u%c", c->rows, 0, c->cols, 0);
@@ -85,6 +88,10 @@ static int decode_value(struct boot_config *c, const char *key, const char *valu
         return decode_text(value, &c->root_device, err);
     if (strcmp(key, "root_fstype") == 0)
         return decode_text(value, &c->root_fstype, err);
+    if (strcmp(key, "upper_device") == 0)
+        return decode_text(value, &c->upper_device, err);
+    if (strcmp(key, "read_only") == 0)
+        return decode_bool(value, &c->read_only, err);
     if (strcmp(key, "tty") == 0)
         return decode_bool(value, &c->tty, err);
     if (strcmp(key, "stdin_open") == 0)

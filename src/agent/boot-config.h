@@ -25,6 +25,8 @@ struct boot_config {
     char *user;          /* owned; "user[:group]" by name or number; NULL or "": root */
     char *root_device;   /* owned; NULL: "/dev/vda" */
     char *root_fstype;   /* owned; NULL: "erofs" */
+    char *upper_device;  /* owned: with an ext4 for the upper layer; NULL: that is in memory */
+    bool read_only;      /* the root is read-only once it is complete */
     bool tty;            /* the program gets a terminal: stdin and stdout share it, stderr too */
     bool stdin_open;     /* else the program's stdin is at its end at once */
     uint16_t rows, cols; /* of the terminal; 0: unknown */

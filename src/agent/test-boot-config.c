@@ -9,7 +9,7 @@
 #define DECODE(text, ret, err) boot_config_decode((text), sizeof(text) - 1, (ret), (err))
 
 static char text_hostname[] = "box", text_user[] = "alice:wheel", text_device[] = "/dev/vdb",
-            text_fstype[] = "ext4";
+            text_fstype[] = "ext4", text_upper[] = "/dev/vdb";
 
 static void decode_undoes_encode(void **state)
 {
@@ -19,6 +19,8 @@ static void decode_undoes_encode(void **state)
         .user = text_user,
         .root_device = text_device,
         .root_fstype = text_fstype,
+        .upper_device = text_upper,
+        .read_only = true,
         .tty = true,
         .stdin_open = true,
         .rows = 65535,
@@ -33,6 +35,8 @@ static void decode_undoes_encode(void **state)
     assert_string_equal(back.user, "alice:wheel");
     assert_string_equal(back.root_device, "/dev/vdb");
     assert_string_equal(back.root_fstype, "ext4");
+    assert_string_equal(back.upper_device, "/dev/vdb");
+    assert_true(back.read_only);
     assert_true(back.tty);
     assert_true(back.stdin_open);
     assert_int_equal(back.rows, 65535);
@@ -52,6 +56,8 @@ static void unset_values_stay_unset(void **state)
     assert_null(back.user);
     assert_null(back.root_device);
     assert_null(back.root_fstype);
+    assert_null(back.upper_device);
+    assert_false(back.read_only);
     assert_false(back.tty);
     assert_false(back.stdin_open);
     assert_int_equal(back.rows, 0);

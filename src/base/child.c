@@ -18,13 +18,10 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* Descriptors that a child may be given, and the end of their numbers; above it the copies are
- * parked while the numbers are dealt out. */
-#define CHILD_FDS_MAX 64
-
 struct child_start {
     const struct child_spec *spec;
     int error_fd; /* write end of the pipe that carries a failed exec's errno */
+    int fds_end;  /* above all numbers that are dealt out: copies are parked there meanwhile */
     pid_t parent;
 };
 
@@ -35,16 +32,16 @@ static int start_fds(struct child_start *start)
 
     if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
         return errno;
-    error_fd = fcntl(start->error_fd, F_DUPFD_CLOEXEC, CHILD_FDS_MAX);
+    error_fd = fcntl(start->error_fd, F_DUPFD_CLOEXEC, start->fds_end);
     if (error_fd < 0)
         return errno;
     start->error_fd = error_fd;
     null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    null_fd = null_fd < 0 ? null_fd : fcntl(null_fd, F_DUPFD_CLOEXEC, CHILD_FDS_MAX);
+    null_fd = null_fd < 0 ? null_fd : fcntl(null_fd, F_DUPFD_CLOEXEC, start->fds_end);
     if (null_fd < 0)
         return errno;
     for (size_t i = 0; i < spec->n_fds; i++) {
-        parked[i] = fcntl(spec->fds[i].from, F_DUPFD_CLOEXEC, CHILD_FDS_MAX);
+        parked[i] = fcntl(spec->fds[i].from, F_DUPFD_CLOEXEC, start->fds_end);
         if (parked[i] < 0)
             return errno;
     }
@@ -121,15 +118,22 @@ static pid_t clone_child(int *pidfd)
                            NULL);
 }
 
-static int spec_check(const struct child_spec *spec, const char *name, mvm_error **err)
+static int spec_check(const struct child_spec *spec, const char *name, int *ret_fds_end,
+                      mvm_error **err)
 {
+    int end = STDERR_FILENO + 1;
+
     if (spec->n_fds > CHILD_FDS_MAX)
         return mvm_fail(err, MVM_E_ARG, 0, "more than %d descriptors for '%s'", CHILD_FDS_MAX,
                         name);
-    for (size_t i = 0; i < spec->n_fds; i++)
+    for (size_t i = 0; i < spec->n_fds; i++) {
         if (spec->fds[i].to < 0 || spec->fds[i].to >= CHILD_FDS_MAX)
             return mvm_fail(err, MVM_E_ARG, 0, "descriptor number %d for '%s' is not 0 to %d",
                             spec->fds[i].to, name, CHILD_FDS_MAX - 1);
+        if (spec->fds[i].to >= end)
+            end = spec->fds[i].to + 1;
+    }
+    *ret_fds_end = end;
     return 0;
 }
 
@@ -176,7 +180,7 @@ int child_spawn(const struct child_spec *spec, struct child *ret, mvm_error **er
     struct child_start start = { .spec = spec, .parent = getpid() };
     int fds[2], e, r;
 
-    r = spec_check(spec, name, err);
+    r = spec_check(spec, name, &start.fds_end, err);
     if (r < 0)
         return r;
     if (pipe2(fds, O_CLOEXEC) < 0)

@@ -22,6 +22,10 @@ struct child {
         .pid = 0, .pidfd = -EBADF \
     }
 
+/* Descriptors that a child may be given, and the end of their numbers: a machine has one for each
+ * layer of its image. */
+#define CHILD_FDS_MAX 640
+
 struct child_fd {
     int from; /* a descriptor of ours, borrowed */
     int to;   /* its number in the child */
@@ -36,7 +40,8 @@ struct child_spec {
     const char *path;           /* program; NULL: argv[0], found through our PATH */
     char *const *argv;          /* NULL-ended */
     char *const *envp;          /* NULL-ended; NULL: ours */
-    const struct child_fd *fds; /* at most 64, numbers 0 to 63; 0, 1, 2 not listed: /dev/null */
+    const struct child_fd *fds; /* at most CHILD_FDS_MAX, numbers below it; 0, 1, 2 not listed:
+                                 * /dev/null */
     size_t n_fds;
     bool new_session; /* setsid */
     int death_signal; /* sent when the spawning thread ends (PR_SET_PDEATHSIG); 0: none */

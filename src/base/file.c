@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -53,15 +54,23 @@ int file_read_path(const char *path, size_t max, char **ret_data, size_t *ret_le
     return read_regular(fd, path, max, ret_data, ret_len, err);
 }
 
-static int file_fill(int fd, const void *data, size_t len, mode_t mode, mvm_error **err)
+/* What is written, and how. */
+struct content {
+    const void *data;
+    size_t len;
+    mode_t mode;
+    bool sync;
+};
+
+static int file_fill(int fd, const struct content *c, mvm_error **err)
 {
-    int r = io_write_all(fd, data, len, err);
+    int r = io_write_all(fd, c->data, c->len, err);
 
     if (r < 0)
         return r;
-    if (fchmod(fd, mode) < 0)
+    if (fchmod(fd, c->mode) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "set the mode");
-    return io_sync(fd, "it", err);
+    return c->sync ? io_sync(fd, "it", err) : 0;
 }
 
 /* A new file with a name of its own, locked as long as its writer lives: see file_sweep(). */
@@ -88,8 +97,7 @@ static int temp_open(int dir_fd, char name[FILE_TEMP_SIZE], int *ret_fd, mvm_err
 }
 
 /* 1: a sweep took the new file for a dead writer's, in the instant before it was locked. */
-static int write_once(int dir_fd, const char *name, const void *data, size_t len, mode_t mode,
-                      mvm_error **err)
+static int write_once(int dir_fd, const char *name, const struct content *c, mvm_error **err)
 {
     mvm_autoclose int fd = -EBADF;
     char temp[FILE_TEMP_SIZE];
@@ -98,7 +106,7 @@ static int write_once(int dir_fd, const char *name, const void *data, size_t len
     r = temp_open(dir_fd, temp, &fd, err);
     if (r < 0)
         return r;
-    r = file_fill(fd, data, len, mode, err);
+    r = file_fill(fd, c, err);
     if (r == 0 && renameat(dir_fd, temp, dir_fd, name) < 0) {
         if (errno == ENOENT)
             return 1;
@@ -111,18 +119,33 @@ static int write_once(int dir_fd, const char *name, const void *data, size_t len
     return r;
 }
 
-int file_write(int dir_fd, const char *name, const void *data, size_t len, mode_t mode,
-               mvm_error **err)
+static int write_content(int dir_fd, const char *name, const struct content *c, mvm_error **err)
 {
     int r = 1;
 
     if (!path_is_component(name))
         return mvm_fail(err, MVM_E_ARG, 0, "'%s' is not a plain name", name);
     for (unsigned i = 0; i < FILE_WRITE_TRIES && r == 1; i++)
-        r = write_once(dir_fd, name, data, len, mode, err);
+        r = write_once(dir_fd, name, c, err);
     if (r == 1)
         return mvm_fail(err, MVM_E_BUSY, 0, "write '%s': its folder is being cleared", name);
     return r < 0 ? mvm_context(err, r, "write '%s'", name) : 0;
+}
+
+int file_write(int dir_fd, const char *name, const void *data, size_t len, mode_t mode,
+               mvm_error **err)
+{
+    const struct content c = { .data = data, .len = len, .mode = mode, .sync = true };
+
+    return write_content(dir_fd, name, &c, err);
+}
+
+int file_write_unsynced(int dir_fd, const char *name, const void *data, size_t len, mode_t mode,
+                        mvm_error **err)
+{
+    const struct content c = { .data = data, .len = len, .mode = mode };
+
+    return write_content(dir_fd, name, &c, err);
 }
 
 static void sweep_temp(int dir_fd, const char *name)

@@ -20,6 +20,11 @@ int file_read_path(const char *path, size_t max, char **ret_data, size_t *ret_le
 int file_write(int dir_fd, const char *name, const void *data, size_t len, mode_t mode,
                mvm_error **err);
 
+/* The same without the sync, which costs a turn of the disk: after a crash of the system, and only
+ * then, @name may be empty. */
+int file_write_unsynced(int dir_fd, const char *name, const void *data, size_t len, mode_t mode,
+                        mvm_error **err);
+
 /* Removes the ".tmp-*" files of writers that are dead: a living one holds a lock (flock) on its
  * own. */
 void file_sweep(int dir_fd);

@@ -103,6 +103,21 @@ static void write_replaces_the_file_not_what_a_link_names(void **state)
     assert_true(sandbox_canary_lives(sb));
 }
 
+static void write_without_sync_is_whole_to_every_process(void **state)
+{
+    struct sandbox *sb = *state;
+    mvm_autofree char *text = NULL;
+    struct stat st;
+    size_t len = 0;
+
+    assert_int_equal(file_write_unsynced(sb->root_fd, "f", "old one", 7, 0644, NULL), 0);
+    assert_int_equal(file_write_unsynced(sb->root_fd, "f", "new", 3, 0600, NULL), 0);
+    assert_int_equal(file_read(sb->root_fd, "f", 10, &text, &len, NULL), 0);
+    assert_string_equal(text, "new");
+    assert_int_equal(fstatat(sb->root_fd, "f", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+}
+
 static void write_refuses_more_than_one_name(void **state)
 {
     struct sandbox *sb = *state;
@@ -190,6 +205,7 @@ int main(void)
         SANDBOX_TEST(read_refuses_what_is_no_file_of_the_folder),
         SANDBOX_TEST(a_path_of_the_user_is_followed),
         SANDBOX_TEST(write_replaces_the_file_not_what_a_link_names),
+        SANDBOX_TEST(write_without_sync_is_whole_to_every_process),
         SANDBOX_TEST(write_refuses_more_than_one_name),
         SANDBOX_TEST(failed_write_leaves_the_old_file_and_nothing_else),
         SANDBOX_TEST(full_disk_keeps_the_old_file),

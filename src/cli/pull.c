@@ -10,9 +10,12 @@ static void print_help(void)
 {
     printf(
         "Usage: microvm pull [OPTIONS] IMAGE\n\n"
-        "IMAGE is a reference (alpine, ghcr.io/org/app:1.2, host:5000/x@sha256:...) or oci:DIR[:TAG].\n\n"
+        "IMAGE is a reference (alpine, ghcr.io/org/app:1.2, host:5000/x@sha256:...) or has a\n"
+        "transport: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker-daemon:REF.\n\n"
         "      --platform OS/ARCH[/VARIANT]\n"
-        "                         not the host's own\n" REGISTRY_FLAGS_HELP
+        "                         not the host's own\n"
+        "      --source registry-only|local-first|registry-first|local-only\n"
+        "                         where a reference is looked for; local: the container engine\n" REGISTRY_FLAGS_HELP
         "      --data-dir DIR     images, kernels and VMs live there\n"
         "  -q, --quiet            print nothing but the digest\n");
 }
@@ -45,7 +48,8 @@ struct pull_request {
 };
 
 static const struct option pull_table[] = { { "platform", required_argument, NULL, 'P' },
-                                            { "data-dir", required_argument, NULL, 'D' },
+                                            { "source", required_argument, NULL, 'S' },
+                                             { "data-dir", required_argument, NULL, 'D' },
                                             REGISTRY_FLAGS_TABLE,
                                             { "quiet", no_argument, NULL, 'q' },
                                             { "help", no_argument, NULL, 'h' },
@@ -56,6 +60,8 @@ static int take_option(int c, struct pull_request *q, mvm_error **err)
     switch (c) {
     case 'P':
         return mvm_options_set_platform(q->options, optarg);
+    case 'S':
+        return cli_set_source(q->options, optarg);
     case 'D':
         return mvm_options_set_data_dir(q->options, optarg);
     case 'q':

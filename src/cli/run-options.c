@@ -15,7 +15,11 @@ enum {
     OPT_KERNEL,
     OPT_ACCEL,
     OPT_TIMEOUT,
+    OPT_DISK_SIZE,
+    OPT_TMPFS_ROOT,
+    OPT_READ_ONLY,
     OPT_PLATFORM,
+    OPT_SOURCE,
     OPT_DATA_DIR,
     OPT_VSOCK,
     OPT_VSOCK_UDS,
@@ -39,8 +43,12 @@ static const struct option run_table[] = {
     { "pull", required_argument, NULL, OPT_PULL },
     { "kernel", required_argument, NULL, OPT_KERNEL },
     { "accel", required_argument, NULL, OPT_ACCEL },
+    { "disk-size", required_argument, NULL, OPT_DISK_SIZE },
+    { "tmpfs-root", no_argument, NULL, OPT_TMPFS_ROOT },
+    { "read-only", no_argument, NULL, OPT_READ_ONLY },
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
     { "platform", required_argument, NULL, OPT_PLATFORM },
+    { "source", required_argument, NULL, OPT_SOURCE },
     { "data-dir", required_argument, NULL, OPT_DATA_DIR },
     { "detach", no_argument, NULL, 'd' },
     { "vsock", required_argument, NULL, OPT_VSOCK },
@@ -72,9 +80,14 @@ static void print_help(void)
         "      --name NAME        keep the VM's logs under this name\n"
         "      --rm               remove them at the end (always so without --name)\n"
         "      --pull missing|always|never\n"
-        "      --platform OS/ARCH[/VARIANT]\n" REGISTRY_FLAGS_HELP
+        "      --platform OS/ARCH[/VARIANT]\n"
+        "      --source registry-only|local-first|registry-first|local-only\n"
+        "                         where a reference is looked for; local: the container engine\n" REGISTRY_FLAGS_HELP
         "      --kernel FILE      a vmlinux or bzImage\n"
         "      --accel auto|kvm|tcg\n"
+        "      --disk-size SIZE   what may be written to the root: 16m to 8t (10g)\n"
+        "      --tmpfs-root       what is written to the root is kept in memory\n"
+        "      --read-only        nothing is written to the root\n"
         "      --timeout TIME     end it after 90, 1.5s, 5m, 1h30m\n"
         "      --data-dir DIR     images, kernels and VMs live there\n"
         "      --vsock PORT:SOCKET[:listen]\n"
@@ -98,6 +111,17 @@ static int take_memory(mvm_options *o, const char *text, mvm_error **err)
         return bad_value("--memory", text, "a size such as 512m or 2g is wanted", err);
     if (mvm_options_set_memory_mib(o, (uint32_t) (bytes >> 20)) < 0)
         return bad_value("--memory", text, "64 MiB is the least", err);
+    return 0;
+}
+
+static int take_disk_size(mvm_options *o, const char *text, mvm_error **err)
+{
+    uint64_t bytes = 0;
+
+    if (!scan_size(text, strlen(text), 1 << 20, &bytes))
+        return bad_value("--disk-size", text, "a size such as 512m or 20g is wanted", err);
+    if (bytes == 0 || mvm_options_set_disk_size(o, bytes) < 0)
+        return bad_value("--disk-size", text, "16m to 8t are possible", err);
     return 0;
 }
 
@@ -134,6 +158,12 @@ static int take_choice(int c, mvm_options *o, const char *text, mvm_error **err)
     static const char *const pulls[] = { "missing", "always", "never", NULL };
     static const char *const accels[] = { "auto", "kvm", "tcg", NULL };
 
+    if (c == OPT_SOURCE)
+        return cli_set_source(o, text) < 0
+                   ? bad_value("--source", text,
+                               "registry-only, local-first, registry-first or local-only is wanted",
+                               err)
+                   : 0;
     if (c == OPT_PULL)
         return mvm_options_set_pull_policy(o, word_index(text, pulls)) < 0
                    ? bad_value("--pull", text, "missing, always or never is wanted", err)
@@ -215,9 +245,16 @@ static int take_option(int c, struct run_request *q, mvm_error **err)
         return env_add(q->options, optarg, err);
     case OPT_ENV_FILE:
         return env_add_file(q->options, optarg, err);
+    case OPT_DISK_SIZE:
+        return take_disk_size(q->options, optarg, err);
+    case OPT_TMPFS_ROOT:
+        return mvm_options_set_tmpfs_root(q->options, 1);
+    case OPT_READ_ONLY:
+        return mvm_options_set_read_only(q->options, 1);
     case OPT_TIMEOUT:
         return take_timeout(q->options, optarg, err);
     case OPT_PULL:
+    case OPT_SOURCE:
     case OPT_ACCEL:
         return take_choice(c, q->options, optarg, err);
     case OPT_VSOCK:

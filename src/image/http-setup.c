@@ -164,6 +164,7 @@ static bool set_request(struct http_response *r, const struct http_request *rq)
     if (rq->form && curl->easy_setopt(r->easy, CURLOPT_COPYPOSTFIELDS, rq->form) != CURLE_OK)
         return false;
     return curl->easy_setopt(r->easy, CURLOPT_URL, rq->url) == CURLE_OK &&
+           curl->easy_setopt(r->easy, CURLOPT_UNIX_SOCKET_PATH, rq->unix_socket) == CURLE_OK &&
            curl->easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->headers) == CURLE_OK &&
            curl->easy_setopt(r->easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) == CURLE_OK;
 }

@@ -59,6 +59,7 @@ struct http_request {
     const char *form;           /* body of a POST; NULL: GET */
     uint64_t range_from;        /* 0: all of it */
     const char *if_range;       /* the entity tag that the range is of; NULL: not known */
+    const char *unix_socket;    /* path of the socket that leads to the peer; NULL: its address */
     const struct http_tls *tls; /* NULL: the system's certificates alone */
 };
 

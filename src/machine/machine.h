@@ -7,10 +7,17 @@
 
 #include "base/child.h"
 #include "base/error.h"
+#include "machine/tsc.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* Most extents of a root disk, and with that layers of an image: Linux gives overlays of 500, and
+ * each takes descriptors of QEMU's process. */
+#define MACHINE_EXTENTS_MAX 512
+/* The unit of their sizes: a block of the file system that runs over them. */
+#define MACHINE_EXTENT_ALIGN 4096
 
 /* Fewest and most of what a VM may ask for. */
 #define MACHINE_CPUS_MAX 255
@@ -22,21 +29,32 @@ enum machine_accel {
     MACHINE_ACCEL_TCG = 2
 };
 
+/* A file that is one part of the root disk. */
+struct machine_extent {
+    char *path;    /* whose it is says the owner of the array */
+    uint64_t size; /* bytes of it that count: a multiple of MACHINE_EXTENT_ALIGN; 0 in a disk of
+                    * one: all */
+};
+
 struct machine_spec {
     const char *name; /* of the VM, for the process list */
     unsigned cpus;
     uint64_t memory_mib;
-    enum machine_accel accel;  /* KVM or TCG: decided already */
-    const char *kernel_path;   /* vmlinux or bzImage */
-    int initrd_fd;             /* sealed memfd, from its start; borrowed */
-    const char *cmdline_extra; /* appended to the kernel's command line; NULL: nothing */
-    const char *root_path;     /* read-only disk image: the guest's first disk */
-    int console_fd; /* gets the guest's console: a connected UNIX stream socket; borrowed */
-    int log_fd;     /* the machine's own messages; borrowed */
-    int lock_fd;    /* kept open by the machine's process, so that the VM's lock ends with it;
-                     * borrowed; negative: none */
-    int vsock_fd;   /* a connected UNIX stream socket with the vhost-user server of the vsock
-                     * device at its other end; borrowed */
+    enum machine_accel accel;    /* KVM or TCG: decided already */
+    struct tsc_sample tsc_since; /* taken a while ago, so that nobody need wait for its rate */
+    const char *kernel_path;     /* vmlinux or bzImage */
+    int initrd_fd;               /* sealed memfd, from its start; borrowed */
+    const char *cmdline_extra;   /* appended to the kernel's command line; NULL: nothing */
+    const struct machine_extent *root; /* the guest's first disk, read-only; borrowed */
+    size_t n_root;                     /* 1 to MACHINE_EXTENTS_MAX */
+    const char *upper_path;            /* the second one, read-write; NULL: none */
+    int console_fd;    /* gets the guest's console: a connected UNIX stream socket; borrowed */
+    int log_fd;        /* the machine's own messages; borrowed */
+    int lock_fd;       /* kept open by the machine's process, so that the VM's lock ends with it;
+                        * borrowed; negative: none */
+    int image_lock_fd; /* the same for the lock of the image; borrowed; negative: none */
+    int vsock_fd;      /* a connected UNIX stream socket with the vhost-user server of the vsock
+                        * device at its other end; borrowed */
 };
 
 /* Checks what can be checked without starting anything: counts, memory against the host's. */

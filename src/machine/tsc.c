@@ -5,16 +5,11 @@
 #include <time.h>
 #include <x86intrin.h>
 
-struct sample {
-    uint64_t tsc;
-    int64_t ns;
-};
-
 /* Of a few readings the one that was interrupted least: a pause between clock and counter would
  * count as time. */
-static struct sample take_sample(void)
+struct tsc_sample tsc_sample_take(void)
 {
-    struct sample best = { 0, 0 };
+    struct tsc_sample best = { 0, 0 };
     uint64_t narrowest = UINT64_MAX;
 
     for (int i = 0; i < 16; i++) {
@@ -33,22 +28,33 @@ static struct sample take_sample(void)
     return best;
 }
 
-uint32_t tsc_khz(void)
+uint32_t tsc_khz(const struct tsc_sample *since)
 {
-    const struct timespec pause = { .tv_nsec = TSC_MEASURE_US * 1000 };
-    struct sample from = take_sample(), to;
+    const int64_t wanted_ns = TSC_MEASURE_US * 1000;
+    struct tsc_sample to = tsc_sample_take();
     uint64_t khz;
 
-    (void) nanosleep(&pause, NULL); /* shorter by a signal is only less exact */
-    to = take_sample();
-    if (to.ns <= from.ns || to.tsc <= from.tsc)
+    if (to.ns - since->ns < wanted_ns) {
+        const struct timespec rest = { .tv_nsec = wanted_ns - (to.ns - since->ns) };
+
+        (void) nanosleep(&rest, NULL); /* shorter by a signal is only less exact */
+        to = tsc_sample_take();
+    }
+    if (to.ns <= since->ns || to.tsc <= since->tsc)
         return 0;
-    khz = (uint64_t) ((__uint128_t) (to.tsc - from.tsc) * 1000000 / (uint64_t) (to.ns - from.ns));
+    khz = (uint64_t) ((__uint128_t) (to.tsc - since->tsc) * 1000000 /
+                      (uint64_t) (to.ns - since->ns));
     return khz > UINT32_MAX ? 0 : (uint32_t) khz;
 }
 #else
-uint32_t tsc_khz(void)
+struct tsc_sample tsc_sample_take(void)
 {
+    return (struct tsc_sample){ .tsc = 0 };
+}
+
+uint32_t tsc_khz(const struct tsc_sample *since)
+{
+    (void) since;
     return 0;
 }
 #endif

@@ -2,7 +2,7 @@
 #include "preflight/preflight.h"
 
 #include "base/mem.h"
-#include "image/rootfs-image.h"
+#include "rootfs/upper.h"
 
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
@@ -17,16 +17,16 @@ static double gib(uint64_t bytes)
     return (double) bytes / (double) (1ULL << 30);
 }
 
-static void check_mkfs(const struct preflight_host *host, struct preflight_result *ret)
+static void check_mke2fs(const struct preflight_host *host, struct preflight_result *ret)
 {
-    mvm_autofree char *path = rootfs_image_find_mkfs();
+    mvm_autofree char *path = rootfs_upper_find_mke2fs();
 
     (void) host;
     if (path)
         preflight_pass(ret, "%s", path);
     else
-        preflight_miss(ret, "apt-get install erofs-utils",
-                       "mkfs.erofs, which makes root file systems, is not installed");
+        preflight_miss(ret, "apt-get install e2fsprogs",
+                       "mke2fs, which makes the VMs' own disks, is not installed");
 }
 
 /* Of the nearest folder that is there, since the store may not have been made yet. */
@@ -78,7 +78,7 @@ static void check_resources(const struct preflight_host *host, struct preflight_
 }
 
 const struct preflight_check preflight_host_checks[PREFLIGHT_HOST_CHECKS] = {
-    { "erofs-utils", "the maker of root file systems", true, check_mkfs },
+    { "e2fsprogs", "the maker of the VMs' own disks", true, check_mke2fs },
     { "disk-space", "room for images", false, check_disk },
     { "resources", "CPUs and memory", false, check_resources },
 };

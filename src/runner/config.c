@@ -11,6 +11,8 @@ static const char *const accel_names[] = {
 void runner_config_deinit(struct runner_config *c)
 {
     free(c->root_path);
+    root_extents_deinit(&c->root_extents);
+    free(c->upper_path);
     free(c->console_log_path);
     free(c->name);
     free(c->vm_dir);
@@ -36,13 +38,15 @@ static int check_utf8(const char *what, const char *text, mvm_error **err)
 
 static int check_paths(const struct runner_config *c, mvm_error **err)
 {
-    const char *const paths[] = { c->root_path,   c->console_log_path, c->vm_dir,    c->cache_dir,
-                                  c->kernel_path, c->modules_path,     c->init_path, c->vsock_uds };
+    const char *const paths[] = { c->root_path, c->console_log_path, c->vm_dir,
+                                  c->cache_dir, c->kernel_path,      c->modules_path,
+                                  c->init_path, c->vsock_uds,        c->upper_path };
     int r = 0;
 
     for (size_t i = 0; i < c->vsock_ports.n && r == 0; i++)
         r = check_utf8("the socket's path", c->vsock_ports.items[i].socket_path, err);
-
+    for (size_t i = 0; i < c->root_extents.n && r == 0; i++)
+        r = check_utf8("the path", c->root_extents.items[i].path, err);
     for (size_t i = 0; i < ARRAY_SIZE(paths) && r == 0; i++)
         r = check_utf8("the path", paths[i], err);
     return r;
@@ -161,6 +165,9 @@ int runner_config_encode(const struct runner_config *c, char **ret_text, mvm_err
     put_str(j, "console_log_path", c->console_log_path, &failed);
     put_u64(j, "log_level", c->log_level, &failed);
     put_vsock_ports(j, &c->vsock_ports, &failed);
+    failed = failed || !root_extents_encode(&c->root_extents, j);
+    put_str(j, "upper_path", c->upper_path, &failed);
+    put_bool(j, "read_only", c->read_only, &failed);
     put_str(j, "name", c->name, &failed);
     put_str(j, "vm_dir", c->vm_dir, &failed);
     put_bool(j, "remove_at_end", c->remove_at_end, &failed);
@@ -247,7 +254,8 @@ static int take_flags(const json_t *j, struct runner_config *c, mvm_error **err)
     const struct {
         const char *key;
         bool *to;
-    } keys[] = { { "remove_at_end", &c->remove_at_end },
+    } keys[] = { { "read_only", &c->read_only },
+                 { "remove_at_end", &c->remove_at_end },
                  { "detached", &c->detached },
                  { "tty", &c->tty },
                  { "stdin_open", &c->stdin_open } };
@@ -339,6 +347,7 @@ static int take_all(const json_t *j, struct runner_config *c, mvm_error **err)
         { "init_path", &c->init_path, true },
         { "user", &c->user, false },
         { "vsock_uds", &c->vsock_uds, false },
+        { "upper_path", &c->upper_path, false },
     };
     int r;
 
@@ -347,6 +356,8 @@ static int take_all(const json_t *j, struct runner_config *c, mvm_error **err)
         r = take_numbers(j, c, err);
     if (r == 0)
         r = take_flags(j, c, err);
+    if (r == 0)
+        r = root_extents_decode(j, c->root_path, &c->root_extents, err);
     if (r == 0)
         r = take_vsock(j, c, err);
     if (r == 0)

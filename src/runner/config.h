@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "machine/machine.h"
+#include "runner/root-extents.h"
 #include "runner/vsock-map.h"
 
 #include <stdbool.h>
@@ -24,13 +25,16 @@
 #define RUNNER_CONFIG_MAX (16u << 20)
 
 struct runner_config {
-    char *root_path; /* owned: the root disk image */
+    char *root_path; /* owned: the root disk image, or its first extent */
     uint32_t num_vcpus;
     uint32_t ram_mib;
     char *console_log_path; /* owned */
     uint32_t log_level;     /* enum log_level */
     struct vsock_map vsock_ports;
 
+    struct root_extents root_extents; /* of a root disk of several; root_path is the first */
+    char *upper_path;   /* owned: the disk of the upper layer; NULL: it is in memory */
+    bool read_only;     /* the program finds its root read-only */
     char *name;         /* owned: of the VM */
     char *vm_dir;       /* owned: its folder */
     bool remove_at_end; /* the folder goes with the VM */

@@ -28,7 +28,8 @@ enum runner_fd {
     RUNNER_FD_STDIN = 6,   /* the program's streams: 6, 7, 8 */
     RUNNER_FD_STDOUT = 7,
     RUNNER_FD_STDERR = 8,
-    RUNNER_FD_GUEST_FILES = 9 /* a cpio archive of files for the guest's root; may be empty */
+    RUNNER_FD_GUEST_FILES = 9, /* a cpio archive of files for the guest's root; may be empty */
+    RUNNER_FD_IMAGE_LOCK = 10  /* keeps what the root disk is made of, or is /dev/null */
 };
 
 enum control_type {

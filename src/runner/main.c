@@ -22,7 +22,7 @@ static int log_fd = STDERR_FILENO;
 
 static bool have_descriptors(void)
 {
-    for (int fd = RUNNER_FD_CONFIG; fd <= RUNNER_FD_GUEST_FILES; fd++) {
+    for (int fd = RUNNER_FD_CONFIG; fd <= RUNNER_FD_IMAGE_LOCK; fd++) {
         int flags = fcntl(fd, F_GETFD);
 
         /* No child of the runner may inherit any of them. */

@@ -44,11 +44,17 @@ static int choose_accel(const struct runner_config *config, const struct log *lo
     return 0;
 }
 
+/* The second disk of the machine, as the guest's kernel names it. */
+#define UPPER_DEVICE "/dev/vdb"
+
 /* The initramfs with the two config files of this VM. */
 static int build_initramfs(const struct runner_config *config, int *ret_fd, mvm_error **err)
 {
     const struct boot_config boot = { .hostname = config->name,
                                       .user = config->user,
+                                      .upper_device = config->upper_path ? (char *) UPPER_DEVICE
+                                                                         : NULL,
+                                      .read_only = config->read_only,
                                       .tty = config->tty,
                                       .stdin_open = config->stdin_open,
                                       .rows = (uint16_t) config->rows,
@@ -81,6 +87,7 @@ static int build_initramfs(const struct runner_config *config, int *ret_fd, mvm_
 }
 
 struct start_files {
+    struct tsc_sample since;
     int initrd_fd;
     int console_fd; /* the machine's end */
 };
@@ -97,20 +104,26 @@ MVM_DEFINE_AUTOVALUE(start_files, start_files_deinit)
 static int launch(const struct runner_config *config, enum machine_accel accel,
                   const struct start_files *files, int vsock_fd, struct child *ret, mvm_error **err)
 {
+    const struct machine_extent whole = { .path = config->root_path };
+    bool several = config->root_extents.n > 0;
     const struct machine_spec spec = {
         .name = config->name,
         .cpus = config->num_vcpus,
         .memory_mib = config->ram_mib,
         .accel = accel,
+        .tsc_since = files->since,
         .kernel_path = config->kernel_path,
         .initrd_fd = files->initrd_fd,
         .cmdline_extra = config->log_level == LOG_LEVEL_DEBUG
                              ? "microvm_debug=1 loglevel=8 printk.devkmsg=on"
                              : NULL,
-        .root_path = config->root_path,
+        .root = several ? config->root_extents.items : &whole,
+        .n_root = several ? config->root_extents.n : 1,
+        .upper_path = config->upper_path,
         .console_fd = files->console_fd,
         .log_fd = STDERR_FILENO,
         .lock_fd = RUNNER_FD_LOCK,
+        .image_lock_fd = RUNNER_FD_IMAGE_LOCK,
         .vsock_fd = vsock_fd,
     };
     int r = machine_check(&spec, err);
@@ -133,7 +146,8 @@ int start_machine(const struct runner_config *config, int dir_fd, const struct l
                   struct strbuf *notice, struct started *ret, mvm_error **err)
 {
     mvm_autovalue(started) s = STARTED_NONE;
-    mvm_autovalue(start_files) files = { .initrd_fd = -EBADF, .console_fd = -EBADF };
+    mvm_autovalue(start_files)
+        files = { .since = tsc_sample_take(), .initrd_fd = -EBADF, .console_fd = -EBADF };
     enum machine_accel accel = MACHINE_ACCEL_TCG;
     int r;
 

@@ -55,7 +55,8 @@ int vm_state_write(int dir_fd, const struct vm_state *s, mvm_error **err)
     text = failed ? NULL : json_dumps(j, JSON_COMPACT);
     if (!text)
         return mvm_fail_nomem(err);
-    return file_write(dir_fd, VM_STATE_FILE, text, strlen(text), 0600, err);
+    /* No VM outlives a crash of the system; what its state was then is nobody's concern. */
+    return file_write_unsynced(dir_fd, VM_STATE_FILE, text, strlen(text), 0600, err);
 }
 
 static int take_text(const json_t *j, const char *key, char **to, mvm_error **err)
@@ -120,6 +121,8 @@ int vm_state_read(int dir_fd, struct vm_state *ret, mvm_error **err)
     int r;
 
     r = file_read(dir_fd, VM_STATE_FILE, VM_STATE_MAX, &text, &len, err);
+    if (r == 0 && len == 0) /* the system crashed */
+        return mvm_fail(err, MVM_E_NOT_FOUND, 0, VM_STATE_FILE " is empty");
     if (r == 0)
         r = json_parse(text, len, VM_STATE_FILE, &j, err);
     if (r == 0 && !json_is_object(j))

@@ -36,7 +36,8 @@ void vm_state_deinit(struct vm_state *s);
 MVM_DEFINE_AUTOVALUE(vm_state, vm_state_deinit)
 
 int vm_state_write(int dir_fd, const struct vm_state *s, mvm_error **err);
-/* MVM_E_NOT_FOUND: there is none. @ret must be VM_STATE_NONE. */
+/* MVM_E_NOT_FOUND: there is none, or an empty one, as a crash of the system leaves it. @ret must be
+ * VM_STATE_NONE. */
 int vm_state_read(int dir_fd, struct vm_state *ret, mvm_error **err);
 /* Adds to the state that is there how the VM ended, now. @status negative: without one. */
 int vm_state_end(int dir_fd, int status, const char *message, mvm_error **err);

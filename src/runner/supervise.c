@@ -289,6 +289,10 @@ static bool settle(struct supervisor *s)
                    (s->result.number == 125 && s->result.text[0]);
     bool ours = s->caller_gone || s->config->detached;
 
+    /* The machine is gone, and with it who could read the disk. */
+    if (s->config->upper_path)
+        (void) unlink(s->config->upper_path); /* else whoever clears the folder has it */
+
     if (ours && (s->config->remove_at_end || (s->config->detached && !s->running)))
         return true;
     if (vm_state_end(s->dir_fd, without ? -1 : s->result.number, s->result.text, &err) < 0)

@@ -110,6 +110,29 @@ static void config_has_vsock_ports_in_the_reference_s_bytes(void **state)
     assert_true(back.vsock_ports.items[1].listen);
 }
 
+/* The extents stand before our own keys; the first of them is "root_path". */
+static void config_has_root_extents_in_their_order(void **state)
+{
+    static const char extents[] = "\"root_extents\":[{\"path\":\"/r\",\"size\":4096},"
+                                  "{\"path\":\"/1.data\",\"size\":1099511627776}],"
+                                  "\"upper_path\":\"/u\",\"read_only\":true,";
+    mvm_autovalue(runner_config) c = { .root_path = NULL };
+    mvm_autofree char *text = NULL;
+    mvm_autofree char *wanted = NULL;
+    const char *name = strstr(minimal, "\"name\"");
+
+    (void) state;
+    assert_true(asprintf(&wanted, "%.*s%s%s", (int) (name - minimal), minimal, extents, name) > 0);
+    assert_int_equal(runner_config_decode(wanted, strlen(wanted), &c, NULL), 0);
+    assert_int_equal(c.root_extents.n, 2);
+    assert_string_equal(c.root_extents.items[1].path, "/1.data");
+    assert_true(c.root_extents.items[1].size == 1ULL << 40);
+    assert_string_equal(c.upper_path, "/u");
+    assert_true(c.read_only);
+    assert_int_equal(runner_config_encode(&c, &text, NULL), 0);
+    assert_string_equal(text, wanted);
+}
+
 /* @ports in the place of a key of its own. */
 static void assert_ports_refused(const char *ports, int code, const char *part)
 {
@@ -132,6 +155,41 @@ static void config_refuses_vsock_ports_that_cannot_be(void **state)
     assert_ports_refused("\"vsock_ports\":[{\"port\":4294967296,\"socket_path\":\"/a\"}]",
                          MVM_E_FORMAT, "port");
     assert_ports_refused("\"vsock_uds\":\"relative\"", MVM_E_ARG, "not absolute");
+}
+
+/* @n extents of @size bytes. */
+static void expect_extents(unsigned n, uint64_t size, int code, const char *part)
+{
+    mvm_autovalue(strbuf) text = STRBUF_INIT(65536);
+    mvm_autovalue(runner_config) c = { .root_path = NULL };
+
+    strbuf_adds(&text, "{\"root_extents\":[");
+    for (unsigned i = 0; i < n; i++)
+        strbuf_addf(&text, "%s{\"path\":\"/r\",\"size\":%llu}", i ? "," : "",
+                    (unsigned long long) size);
+    strbuf_addf(&text, "],%s", minimal + 1);
+    if (code == 0)
+        assert_int_equal(runner_config_decode(text.data, text.len, &c, NULL), 0);
+    else
+        assert_refused(strbuf_str(&text), code, part);
+}
+
+static void config_refuses_root_extents_that_cannot_be(void **state)
+{
+    (void) state;
+    expect_extents(1, 4096, MVM_E_LIMIT, "1 entries: 2 to 512 are possible");
+    expect_extents(2, 4096, 0, "");
+    expect_extents(512, 4096, 0, "");
+    expect_extents(513, 4096, MVM_E_LIMIT, "513 entries: 2 to 512 are possible");
+    expect_extents(2, 0, MVM_E_FORMAT, "entry 1: size 0 is not a multiple of 4096");
+    expect_extents(2, 4095, MVM_E_FORMAT, "entry 1: size 4095 is not a multiple");
+    expect_extents(2, 1ULL << 62, MVM_E_LIMIT, "entry 2: the disk has more bytes");
+    assert_ports_refused("\"root_extents\":{}", MVM_E_FORMAT, "root_extents");
+    assert_ports_refused("\"root_extents\":[1,2]", MVM_E_FORMAT, "entry 1: not an object");
+    assert_ports_refused("\"root_extents\":[{\"size\":4096},{}]", MVM_E_FORMAT, "path");
+    assert_ports_refused("\"root_extents\":[{\"path\":\"/x\",\"size\":4096},"
+                         "{\"path\":\"/r\",\"size\":4096}]",
+                         MVM_E_FORMAT, "begins with '/x', not with '/r'");
 }
 
 static void config_refuses_what_is_wrong_and_names_it(void **state)
@@ -210,6 +268,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(config_keeps_order_and_leaves_defaults_out),
         cmocka_unit_test(config_carries_every_field),
+        cmocka_unit_test(config_has_root_extents_in_their_order),
+        cmocka_unit_test(config_refuses_root_extents_that_cannot_be),
         cmocka_unit_test(config_refuses_what_is_wrong_and_names_it),
         cmocka_unit_test(config_refuses_numbers_out_of_range),
         cmocka_unit_test(config_refuses_text_that_is_not_utf8),

@@ -67,7 +67,9 @@ static void read_refuses_what_is_no_state(void **state)
 {
     struct sandbox *sb = *state;
 
-    assert_refused(sb, "");
+    sandbox_write(sb->root_fd, VM_STATE_FILE, ""); /* after a crash of the system */
+    assert_int_equal(vm_state_read(sb->root_fd, &(struct vm_state) VM_STATE_NONE, NULL),
+                     MVM_E_NOT_FOUND);
     assert_refused(sb, "[]");
     assert_refused(sb, "{}");
     assert_refused(sb, "{\"id\":\"short\"}");

@@ -76,6 +76,8 @@ static void clear_folder(mvm_vm *vm)
         return;
     /* Busy: another process has just started a VM of that name since, and the folder is its own. */
     if (r == 0)
+        vmdir_remove_upper(&vm->dir);
+    if (r == 0)
         r = vm->dir.remove || vm->status < 0 ? vmdir_remove(&vm->dir, &err) : 0;
     if (r < 0)
         log_warning(&vm->log, "vm", "%s", mvm_error_message(err));

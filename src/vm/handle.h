@@ -31,9 +31,10 @@ struct mvm_vm {
     void *log_user;
 };
 
-/* Starts microvm-runner with @config; vm->dir holds the lock, which goes over to the runner. */
+/* Starts microvm-runner with @config; vm->dir holds the lock, which goes over to the runner. It and
+ * the machine keep @image_lock_fd, borrowed, open as long as they live; negative: none. */
 int vm_launch(mvm_vm *vm, const struct runner_config *config, const mvm_options *options,
-              mvm_error **err);
+              int image_lock_fd, mvm_error **err);
 /* Takes over what the state says of a VM that does not run. MVM_E_NOT_FOUND: it is gone. */
 int vm_take_result(mvm_vm *vm, mvm_error **err);
 /* A handle without a VM; NULL when out of memory. */

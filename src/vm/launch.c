@@ -14,7 +14,8 @@
 #define LAUNCH_LEAVE_MS 10000
 
 struct runner_files {
-    int config_fd, control_fd, log_fd, guest_fd;
+    int config_fd, control_fd, log_fd, guest_fd; /* owned */
+    int image_lock_fd;                           /* borrowed */
 };
 
 static void runner_files_deinit(struct runner_files *f)
@@ -52,6 +53,7 @@ static int spawn_runner(mvm_vm *vm, const struct runner_files *files, const int 
         { stdio[1] < 0 ? null_fd : stdio[1], RUNNER_FD_STDOUT },
         { stdio[2] < 0 ? null_fd : stdio[2], RUNNER_FD_STDERR },
         { files->guest_fd < 0 ? null_fd : files->guest_fd, RUNNER_FD_GUEST_FILES },
+        { files->image_lock_fd < 0 ? null_fd : files->image_lock_fd, RUNNER_FD_IMAGE_LOCK },
     };
     const struct child_spec spec = {
         .path = path, .argv = argv, .fds = fds, .n_fds = ARRAY_SIZE(fds), .new_session = true
@@ -77,10 +79,10 @@ static int make_files(const mvm_vm *vm, const struct runner_config *config,
 }
 
 int vm_launch(mvm_vm *vm, const struct runner_config *config, const mvm_options *options,
-              mvm_error **err)
+              int image_lock_fd, mvm_error **err)
 {
     static const int nothing[] = { -1, -1, -1 };
-    mvm_autovalue(runner_files) files = { -EBADF, -EBADF, -EBADF, -EBADF };
+    mvm_autovalue(runner_files) files = { -EBADF, -EBADF, -EBADF, -EBADF, image_lock_fd };
     mvm_autoclose int ours = -EBADF;
     struct child_status status;
     int pair[2], r;

@@ -7,6 +7,7 @@
 #include "image/registry-options.h"
 #include "runner/vsock-map.h"
 
+#include <microvm/fetcher.h>
 #include <microvm/options.h>
 #include <stdbool.h>
 
@@ -27,9 +28,15 @@ struct mvm_options {
     uint16_t rows, cols;
     int stdio[3]; /* borrowed */
     int pull_policy;
+    int source_order;
+    bool has_fetcher;
+    mvm_fetcher fetcher;
     char *platform; /* owned */
     char *kernel;   /* owned */
     int accel;
+    uint64_t disk_size; /* bytes; 0: the default */
+    bool tmpfs_root;
+    bool read_only;
     uint64_t timeout_ms;
     bool remove;
     bool detached;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vm/options-internal.h"
 
+#include "image/fetcher.h"
 #include "machine/machine.h"
+#include "rootfs/upper.h"
 
 #include <ctype.h>
 
@@ -127,6 +129,27 @@ int mvm_options_set_pull_policy(mvm_options *o, int policy)
     return 0;
 }
 
+int mvm_options_set_image_source_order(mvm_options *o, int order)
+{
+    if (!o || order < MVM_IMAGE_SOURCE_REGISTRY_ONLY || order > MVM_IMAGE_SOURCE_LOCAL_ONLY)
+        return MVM_E_ARG;
+    o->source_order = order;
+    return 0;
+}
+
+int mvm_options_set_fetcher(mvm_options *o, const mvm_fetcher *fetcher)
+{
+    int r;
+
+    if (!o)
+        return MVM_E_ARG;
+    r = fetcher ? fetcher_copy(fetcher, &o->fetcher) : 0;
+    if (r < 0)
+        return r;
+    o->has_fetcher = fetcher != NULL;
+    return 0;
+}
+
 int mvm_options_set_platform(mvm_options *o, const char *platform)
 {
     return o ? text_replace(&o->platform, platform) : MVM_E_ARG;
@@ -142,6 +165,30 @@ int mvm_options_set_accel(mvm_options *o, int accel)
     if (!o || accel < MVM_ACCEL_AUTO || accel > MVM_ACCEL_TCG)
         return MVM_E_ARG;
     o->accel = accel;
+    return 0;
+}
+
+int mvm_options_set_disk_size(mvm_options *o, uint64_t bytes)
+{
+    if (!o || (bytes != 0 && (bytes < ROOTFS_UPPER_MIN || bytes > ROOTFS_UPPER_MAX)))
+        return MVM_E_ARG;
+    o->disk_size = (bytes + ROOTFS_UPPER_UNIT - 1) / ROOTFS_UPPER_UNIT * ROOTFS_UPPER_UNIT;
+    return 0;
+}
+
+int mvm_options_set_tmpfs_root(mvm_options *o, int tmpfs_root)
+{
+    if (!o)
+        return MVM_E_ARG;
+    o->tmpfs_root = tmpfs_root != 0;
+    return 0;
+}
+
+int mvm_options_set_read_only(mvm_options *o, int read_only)
+{
+    if (!o)
+        return MVM_E_ARG;
+    o->read_only = read_only != 0;
     return 0;
 }
 

@@ -66,7 +66,8 @@ static int lock_folder(int vms_fd, const char *name, int dir_fd, bool create, in
 static int empty_folder(int dir_fd, mvm_error **err)
 {
     static const char *const names[] = { VM_STATE_FILE, "console.log",  "vm.log",
-                                         "output.log",  CONTROL_SOCKET, CONTROL_AGENT_SOCKET };
+                                         "output.log",  CONTROL_SOCKET, CONTROL_AGENT_SOCKET,
+                                         VMDIR_UPPER };
     int r = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(names) && r == 0; i++)
@@ -235,6 +236,11 @@ void vmdir_socket_address(const struct vmdir *d, const char *name, struct sockad
                     name); /* fits: a number of 10 digits and a short name */
 }
 
+void vmdir_remove_upper(const struct vmdir *d)
+{
+    (void) unlinkat(d->fd, VMDIR_UPPER, 0); /* else a sweep has it */
+}
+
 int vmdir_remove(struct vmdir *d, mvm_error **err)
 {
     int r = path_remove_tree(d->vms_fd, d->name, err);
@@ -288,8 +294,12 @@ static void sweep_one(int vms_fd, const char *name, const struct log *log)
     mvm_autoclose int lock_fd = -EBADF;
 
     if (path_open_beneath(vms_fd, name, O_RDONLY | O_DIRECTORY, 0, &fd, NULL) < 0 ||
-        lock_folder(vms_fd, name, fd, false, &lock_fd, NULL) != 1 || !is_to_be_removed(fd))
+        lock_folder(vms_fd, name, fd, false, &lock_fd, NULL) != 1)
         return;
+    if (!is_to_be_removed(fd)) {
+        (void) unlinkat(fd, VMDIR_UPPER, 0); /* else the next sweep has it */
+        return;
+    }
     if (path_remove_tree(vms_fd, name, &err) < 0)
         log_warning(log, "vm", "remove what is left of '%s': %s", name, mvm_error_message(err));
 }

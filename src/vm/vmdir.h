@@ -20,6 +20,9 @@
 #include <stdbool.h>
 #include <sys/un.h>
 
+/* The disk of the upper layer. */
+#define VMDIR_UPPER "upper.img"
+
 struct vmdir {
     char *name;  /* owned */
     char *path;  /* owned, absolute */
@@ -51,14 +54,16 @@ bool vmdir_is_running(const struct vmdir *d);
 /* A UNIX socket address below the folder, whatever the length of its path: through /proc/self/fd.
  * @name is short. */
 void vmdir_socket_address(const struct vmdir *d, const char *name, struct sockaddr_un *ret);
+/* Removes the disk of a VM that has ended, whose logs stay. The lock must be held. */
+void vmdir_remove_upper(const struct vmdir *d);
 /* Removes the folder. The lock must be held. */
 int vmdir_remove(struct vmdir *d, mvm_error **err);
 /* Takes the lock again once nobody holds it any more, for which it waits up to @timeout_ms.
  * MVM_E_NOT_FOUND when the folder is gone, or another VM's by now: it is then not ours to touch. */
 int vmdir_take_back(struct vmdir *d, int timeout_ms, mvm_error **err);
 /* Removes the folders of VMs that were to be removed and whose processes were all killed before
- * they could. Those that
- * run, or whose processes are still dying, are left alone. */
+ * they could, and the disks of the others. Those that run, or whose processes are still dying, are
+ * left alone. */
 void vmdir_sweep(int vms_fd, const struct log *log);
 
 #endif

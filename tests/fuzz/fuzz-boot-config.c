@@ -27,8 +27,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_same(config.user, back.user);
     check_same(config.root_device, back.root_device);
     check_same(config.root_fstype, back.root_fstype);
-    if (config.tty != back.tty || config.stdin_open != back.stdin_open ||
-        config.rows != back.rows || config.cols != back.cols)
+    check_same(config.upper_device, back.upper_device);
+    if (config.read_only != back.read_only || config.tty != back.tty ||
+        config.stdin_open != back.stdin_open || config.rows != back.rows ||
+        config.cols != back.cols)
         abort();
     return 0;
 }

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "machine/qemu/command.h"
 
+/* The unit of a VMDK's sizes. */
+#define SECTOR_SIZE 512
+/* Bytes of one option an extent, ",extents.511.locking=off". */
+#define EXTENT_OPTIONS_MAX (32 * MACHINE_EXTENTS_MAX)
+
 /* Appends one word, or remembers that memory ran out. */
 #define WORD(v, failed, ...) ((failed) |= strv_addf((v), __VA_ARGS__) < 0)
 
@@ -95,16 +100,67 @@ static bool add_kernel(const struct machine_spec *spec, const struct qemu_host *
     return !failed;
 }
 
-static bool add_devices(struct strv *v)
+int qemu_build_extents(const struct machine_spec *spec, struct strbuf *ret, mvm_error **err)
+{
+    strbuf_adds(ret, "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\n"
+                     "createType=\"twoGbMaxExtentFlat\"\n");
+    /* "RW" is the format's word for an extent with content; that the disk is read-only is said by
+     * the drive. */
+    for (size_t i = 0; i < spec->n_root; i++)
+        strbuf_addf(ret, "RW %llu FLAT \"/dev/fdset/%zu\" 0\n",
+                    (unsigned long long) spec->root[i].size / SECTOR_SIZE, QEMU_FD_EXTENTS + i);
+    return strbuf_check(ret, "root disk", err);
+}
+
+/* Sets of descriptors have the number of the first of them. What others read at the same time needs
+ * no lock of QEMU's. */
+static bool add_root(const struct machine_spec *spec, struct strv *v)
+{
+    size_t several = spec->n_root > 1 ? spec->n_root : 0;
+    mvm_autovalue(strbuf) locking = STRBUF_INIT(EXTENT_OPTIONS_MAX);
+    bool failed = false;
+
+    for (size_t i = 0; i < several; i++) {
+        WORD(v, failed, "-add-fd");
+        WORD(v, failed, "fd=%zu,set=%zu", QEMU_FD_EXTENTS + i, QEMU_FD_EXTENTS + i);
+        strbuf_addf(&locking, ",extents.%zu.locking=off", i);
+    }
+    WORD(v, failed, "-add-fd");
+    WORD(v, failed, "fd=%d,set=%d", QEMU_FD_ROOT, QEMU_FD_ROOT);
+    WORD(v, failed, "-drive");
+    WORD(v, failed, "if=none,id=root,file=/dev/fdset/%d,format=%s,read-only=on,file.locking=off%s",
+         QEMU_FD_ROOT, several ? "vmdk" : "raw", strbuf_str(&locking));
+    WORD(v, failed, "-device");
+    WORD(v, failed, "virtio-blk-device,drive=root");
+    return !failed && !locking.failed;
+}
+
+/*
+ * The disk ends with the VM: nothing of it need reach the host's disk (no-flush). What the guest
+ * discards is given back to the host's file system. A host that is full gives the guest an I/O
+ * error; QEMU's own default is to stop the machine, which nobody would start again.
+ */
+static bool add_upper(struct strv *v)
 {
     bool failed = false;
 
     WORD(v, failed, "-add-fd");
-    WORD(v, failed, "fd=%d,set=1", QEMU_FD_ROOT);
+    WORD(v, failed, "fd=%d,set=%d", QEMU_FD_UPPER, QEMU_FD_UPPER);
     WORD(v, failed, "-drive");
-    WORD(v, failed, "if=none,id=root,file=/dev/fdset/1,format=raw,read-only=on,file.locking=off");
+    WORD(
+        v, failed,
+        "if=none,id=upper,file=/dev/fdset/%d,format=raw,auto-read-only=off,file.locking=off,cache.no-flush=on,"
+        "discard=unmap,werror=report,rerror=report",
+        QEMU_FD_UPPER);
     WORD(v, failed, "-device");
-    WORD(v, failed, "virtio-blk-device,drive=root");
+    WORD(v, failed, "virtio-blk-device,drive=upper");
+    return !failed;
+}
+
+static bool add_sockets(struct strv *v)
+{
+    bool failed = false;
+
     WORD(v, failed, "-chardev");
     WORD(v, failed, "socket,id=console,fd=%d", QEMU_FD_CONSOLE);
     WORD(v, failed, "-serial");
@@ -120,7 +176,8 @@ int qemu_build_command(const struct machine_spec *spec, const struct qemu_host *
                        struct strv *ret, mvm_error **err)
 {
     if (strv_add(ret, "qemu-system-x86_64") < 0 || !add_board(spec, ret) ||
-        !add_limits(spec, ret) || !add_kernel(spec, host, ret) || !add_devices(ret))
+        !add_limits(spec, ret) || !add_kernel(spec, host, ret) || !add_root(spec, ret) ||
+        (spec->upper_path && !add_upper(ret)) || !add_sockets(ret))
         return mvm_fail_nomem(err);
     return 0;
 }

@@ -17,10 +17,6 @@
     (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_EXECUTE)
 #define JAIL_DEVICE (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
 
-/* The ruleset's descriptor must lie above every number that the child's descriptors are dealt to.
- */
-#define JAIL_FD_MIN 128
-
 static int allow(int ruleset_fd, int fd, uint64_t access, mvm_error **err)
 {
     const struct landlock_path_beneath_attr rule = { .allowed_access = access, .parent_fd = fd };
@@ -62,7 +58,7 @@ static int allow_system(int ruleset_fd, uint64_t device_access, mvm_error **err)
     return r;
 }
 
-int jail_make(int kernel_fd, int *ret_fd, mvm_error **err)
+int jail_make(int kernel_fd, int fd_min, int *ret_fd, mvm_error **err)
 {
     mvm_autoclose int low_fd = -EBADF;
     mvm_autoclose int fd = -EBADF;
@@ -74,7 +70,7 @@ int jail_make(int kernel_fd, int *ret_fd, mvm_error **err)
         *ret_fd = -EBADF;
         return 0;
     }
-    fd = fcntl(low_fd, F_DUPFD_CLOEXEC, JAIL_FD_MIN);
+    fd = fcntl(low_fd, F_DUPFD_CLOEXEC, fd_min);
     if (fd < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "make a Landlock ruleset");
     r = allow_system(fd, JAIL_DEVICE | (abi >= 5 ? JAIL_FS_IOCTL_DEV : 0), err);

@@ -11,9 +11,10 @@
 
 #include "base/error.h"
 
-/* A ruleset for jail_enter(); @kernel_fd: a file that may be read. *ret_fd is -EBADF, and the
+/* A ruleset for jail_enter(), with a number of at least @fd_min, above those that the child's
+ * descriptors are dealt to. @kernel_fd: a file that may be read. *ret_fd is -EBADF, and the
  * result 0, where the running kernel has no Landlock. */
-int jail_make(int kernel_fd, int *ret_fd, mvm_error **err);
+int jail_make(int kernel_fd, int fd_min, int *ret_fd, mvm_error **err);
 /* In the child, before exec: only system calls. @user: pointer to the ruleset's descriptor. Gives 0
  * or an errno. */
 int jail_enter(void *user);

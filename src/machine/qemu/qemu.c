@@ -4,12 +4,11 @@
 #include "base/path.h"
 #include "base/scan.h"
 #include "machine/qemu/command.h"
+#include "machine/qemu/files.h"
 #include "machine/qemu/jail.h"
 #include "machine/tsc.h"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 
@@ -91,62 +90,60 @@ int qemu_version(const char *path, char **ret_version, mvm_error **err)
     return 0;
 }
 
-static int open_file(const char *path, const char *what, int *ret_fd, mvm_error **err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return mvm_fail(err, errno == ENOENT ? MVM_E_NOT_FOUND : MVM_E_SYS, errno,
-                        "open the %s '%s'", what, path);
-    *ret_fd = fd;
-    return 0;
-}
-
 /* Deals out the descriptors; @fds has room for all. */
-static size_t list_fds(const struct machine_spec *spec, int kernel_fd, int root_fd,
+static size_t list_fds(const struct machine_spec *spec, const struct qemu_files *files,
                        struct child_fd *fds)
 {
+    const struct child_fd some[] = {
+        { spec->log_fd, STDOUT_FILENO },
+        { spec->log_fd, STDERR_FILENO },
+        { files->kernel_fd, QEMU_FD_KERNEL },
+        { spec->initrd_fd, QEMU_FD_INITRD },
+        { files->root_fd, QEMU_FD_ROOT },
+        { spec->console_fd, QEMU_FD_CONSOLE },
+        { spec->lock_fd, QEMU_FD_LOCK },
+        { spec->vsock_fd, QEMU_FD_VSOCK },
+        { spec->image_lock_fd, QEMU_FD_IMAGE_LOCK },
+        { files->upper_fd, QEMU_FD_UPPER },
+    };
     size_t n = 0;
 
-    fds[n++] = (struct child_fd){ spec->log_fd, STDOUT_FILENO };
-    fds[n++] = (struct child_fd){ spec->log_fd, STDERR_FILENO };
-    fds[n++] = (struct child_fd){ kernel_fd, QEMU_FD_KERNEL };
-    fds[n++] = (struct child_fd){ spec->initrd_fd, QEMU_FD_INITRD };
-    fds[n++] = (struct child_fd){ root_fd, QEMU_FD_ROOT };
-    fds[n++] = (struct child_fd){ spec->console_fd, QEMU_FD_CONSOLE };
-    if (spec->lock_fd >= 0)
-        fds[n++] = (struct child_fd){ spec->lock_fd, QEMU_FD_LOCK };
-    fds[n++] = (struct child_fd){ spec->vsock_fd, QEMU_FD_VSOCK };
+    for (size_t i = 0; i < ARRAY_SIZE(some); i++)
+        if (some[i].from >= 0)
+            fds[n++] = some[i];
+    for (size_t i = 0; i < files->n_extents; i++)
+        fds[n++] = (struct child_fd){ files->extents[i], QEMU_FD_EXTENTS + (int) i };
     return n;
 }
 
 int qemu_start(const struct machine_spec *spec, struct child *ret, mvm_error **err)
 {
     mvm_autofree char *path = NULL;
-    mvm_autoclose int kernel_fd = -EBADF;
-    mvm_autoclose int root_fd = -EBADF;
+    mvm_autovalue(qemu_files) files = QEMU_FILES_NONE;
     mvm_autoclose int ruleset_fd = -EBADF;
     mvm_autovalue(strv) argv = { .items = NULL };
-    struct child_fd fds[8];
+    mvm_autofree struct child_fd *fds = mem_array(QEMU_FD_END, sizeof(*fds));
     struct child_spec child = {
         .fds = fds, .death_signal = SIGKILL, .prepare = jail_enter, .prepare_user = &ruleset_fd
     };
-    const struct qemu_host host = { .tsc_khz = spec->accel == MACHINE_ACCEL_TCG ? tsc_khz() : 0 };
+    const struct qemu_host host = { .tsc_khz = spec->accel == MACHINE_ACCEL_TCG
+                                                   ? tsc_khz(&spec->tsc_since)
+                                                   : 0 };
     int r;
 
+    if (!fds)
+        return mvm_fail_nomem(err);
     r = qemu_find(&path, err);
     if (r == 0)
-        r = open_file(spec->kernel_path, "kernel", &kernel_fd, err);
+        r = qemu_files_open(spec, &files, err);
     if (r == 0)
-        r = open_file(spec->root_path, "root disk", &root_fd, err);
-    if (r == 0)
-        r = jail_make(kernel_fd, &ruleset_fd, err);
+        r = jail_make(files.kernel_fd, QEMU_FD_EXTENTS + (int) files.n_extents, &ruleset_fd, err);
     if (r == 0)
         r = qemu_build_command(spec, &host, &argv, err);
     if (r < 0)
         return r;
     child.path = path;
     child.argv = argv.items;
-    child.n_fds = list_fds(spec, kernel_fd, root_fd, fds);
+    child.n_fds = list_fds(spec, &files, fds);
     return child_spawn(&child, ret, err);
 }

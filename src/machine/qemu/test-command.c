@@ -8,6 +8,9 @@
 
 #include <cmocka.h>
 
+static char root_path[] = "/tmp/a,b=c d/root.erofs", data_path[] = "/tmp/a,b=c d/1.data";
+static const struct machine_extent one[] = { { .path = root_path } };
+
 static struct machine_spec spec_of(enum machine_accel accel)
 {
     return (struct machine_spec){ .name = "web",
@@ -15,7 +18,8 @@ static struct machine_spec spec_of(enum machine_accel accel)
                                   .memory_mib = 512,
                                   .accel = accel,
                                   .kernel_path = "/tmp/a,b=c d/vmlinux",
-                                  .root_path = "/tmp/a,b=c d/root.erofs",
+                                  .root = one,
+                                  .n_root = 1,
                                   .lock_fd = -1 };
 }
 
@@ -85,6 +89,74 @@ static void no_path_is_in_the_command_line(void **state)
     assert_non_null(strstr(value_of(&argv, "-drive", 0), "read-only=on,file.locking=off"));
 }
 
+static unsigned count_of(const struct strv *argv, const char *word)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < argv->n; i++)
+        n += strcmp(argv->items[i], word) == 0;
+    return n;
+}
+
+static void a_disk_of_several_extents_is_one_disk(void **state)
+{
+    static const struct machine_extent several[] = { { root_path, 4096 },
+                                                     { data_path, 1ULL << 40 } };
+    struct machine_spec spec = spec_of(MACHINE_ACCEL_TCG);
+    mvm_autovalue(strbuf) list = STRBUF_INIT(QEMU_EXTENTS_TEXT_MAX);
+    mvm_autovalue(strv) argv = { .n = 0 };
+
+    (void) state;
+    spec.root = several;
+    spec.n_root = 2;
+    build(&spec, 0, &argv);
+    assert_string_equal(value_of(&argv, "-add-fd", 0), "fd=16,set=16");
+    assert_string_equal(value_of(&argv, "-add-fd", 1), "fd=17,set=17");
+    assert_string_equal(value_of(&argv, "-add-fd", 2), "fd=5,set=5");
+    assert_string_equal(value_of(&argv, "-drive", 0),
+                        "if=none,id=root,file=/dev/fdset/5,format=vmdk,read-only=on,"
+                        "file.locking=off,extents.0.locking=off,extents.1.locking=off");
+    assert_int_equal(count_of(&argv, "-drive"), 1);
+    assert_int_equal(qemu_build_extents(&spec, &list, NULL), 0);
+    assert_non_null(strstr(strbuf_str(&list), "\nRW 8 FLAT \"/dev/fdset/16\" 0\n"
+                                              "RW 2147483648 FLAT \"/dev/fdset/17\" 0\n"));
+}
+
+static void the_list_of_extents_has_room_for_all(void **state)
+{
+    struct machine_extent *all = calloc(MACHINE_EXTENTS_MAX, sizeof(*all));
+    struct machine_spec spec = spec_of(MACHINE_ACCEL_TCG);
+    mvm_autovalue(strbuf) list = STRBUF_INIT(QEMU_EXTENTS_TEXT_MAX);
+    mvm_autovalue(strv) argv = { .n = 0 };
+
+    (void) state;
+    assert_non_null(all);
+    for (size_t i = 0; i < MACHINE_EXTENTS_MAX; i++)
+        all[i] = (struct machine_extent){ data_path, INT64_MAX };
+    spec.root = all;
+    spec.n_root = MACHINE_EXTENTS_MAX;
+    build(&spec, 0, &argv);
+    assert_int_equal(qemu_build_extents(&spec, &list, NULL), 0);
+    assert_non_null(strstr(strbuf_str(&list), "\"/dev/fdset/527\""));
+    free(all);
+}
+
+/* QEMU's default is to stop a machine whose disk has no room left. */
+static void a_full_host_is_the_guest_s_error(void **state)
+{
+    struct machine_spec spec = spec_of(MACHINE_ACCEL_TCG);
+    mvm_autovalue(strv) argv = { .n = 0 };
+
+    (void) state;
+    spec.upper_path = "/tmp/a,b=c d/upper.img";
+    build(&spec, 0, &argv);
+    assert_non_null(strstr(value_of(&argv, "-drive", 1), ",werror=report,"));
+    assert_null(strstr(value_of(&argv, "-drive", 1), "read-only=on"));
+    assert_null(strstr(value_of(&argv, "-drive", 1), "a,b"));
+    assert_string_equal(value_of(&argv, "-device", 0), "virtio-blk-device,drive=root");
+    assert_string_equal(value_of(&argv, "-device", 1), "virtio-blk-device,drive=upper");
+}
+
 static void the_only_way_out_is_the_vsock_device(void **state)
 {
     const struct machine_spec spec = spec_of(MACHINE_ACCEL_TCG);
@@ -147,6 +219,9 @@ int main(void)
         cmocka_unit_test(the_spec_decides_the_machine),
         cmocka_unit_test(the_guest_of_a_software_machine_is_told_its_clock),
         cmocka_unit_test(no_path_is_in_the_command_line),
+        cmocka_unit_test(a_disk_of_several_extents_is_one_disk),
+        cmocka_unit_test(the_list_of_extents_has_room_for_all),
+        cmocka_unit_test(a_full_host_is_the_guest_s_error),
         cmocka_unit_test(the_only_way_out_is_the_vsock_device),
         cmocka_unit_test(qemu_may_not_start_programs_or_reach_a_network),
         cmocka_unit_test(cpus_and_memory_have_limits),

@@ -144,10 +144,14 @@ static void version_refuses_programs_that_do_not_tell(void **state)
 
 static void start_refuses_what_it_cannot_open(void **state)
 {
+    static char root_path[] = "/nowhere/root";
+    static const struct machine_extent one[] = { { .path = root_path } };
     struct machine_spec spec = { .name = "x",
                                  .accel = MACHINE_ACCEL_KVM,
                                  .kernel_path = "/nowhere/vmlinux",
-                                 .root_path = "/nowhere/root",
+                                 .root = one,
+                                 .n_root = 1,
+                                 .tsc_since = tsc_sample_take(),
                                  .lock_fd = -EBADF };
     mvm_autofree char *plain = program("vmlinux", "text", 0644);
     mvm_autovalue(child) child = CHILD_NONE;
