@@ -49,7 +49,7 @@ struct pull_request {
 
 static const struct option pull_table[] = { { "platform", required_argument, NULL, 'P' },
                                             { "source", required_argument, NULL, 'S' },
-                                             { "data-dir", required_argument, NULL, 'D' },
+                                            { "data-dir", required_argument, NULL, 'D' },
                                             REGISTRY_FLAGS_TABLE,
                                             { "quiet", no_argument, NULL, 'q' },
                                             { "help", no_argument, NULL, 'h' },
