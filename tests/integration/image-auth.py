@@ -89,8 +89,9 @@ class Files(Case):
     def test_every_place_is_looked_at(self):
         value = {'auths': {self.server.address: entry()}}
         places = (('.docker/config.json', {}), ('other/config.json', {'DOCKER_CONFIG': f'{self.base}/other'}),
-                  ('named.json', {'REGISTRY_AUTH_FILE': f'{self.base}/named.json'}), ('runtime/containers/auth.json', {}),
-                  ('xdg/containers/auth.json', {}), ('.config/containers/auth.json', {}))
+                  ('named.json', {'REGISTRY_AUTH_FILE': f'{self.base}/named.json'}),
+                  ('runtime/containers/auth.json', {}), ('xdg/containers/auth.json', {}),
+                  ('.config/containers/auth.json', {}))
         self.assertIn('a user name and a password', self.pull_bad(self.name))
         for path, environment in places:
             with self.subTest(path):
@@ -151,8 +152,8 @@ class Files(Case):
         self.assertEqual(self.server.requests, [])
 
     def test_broken_entries_are_told(self):
-        for value, words in (({'auth': '!'}, 'base64'), ({'auth': 'YWxpY2U='}, 'USER:PASSWORD'), ({'auth': 7}, "'auth'"),
-                             (7, 'not an object'), ({'registrytoken': 'a b'}, 'registrytoken'),
+        for value, words in (({'auth': '!'}, 'base64'), ({'auth': 'YWxpY2U='}, 'USER:PASSWORD'),
+                             ({'auth': 7}, "'auth'"), (7, 'not an object'), ({'registrytoken': 'a b'}, 'registrytoken'),
                              ({'username': 'a\nb', 'password': 'x'}, 'user name')):
             with self.subTest(words):
                 self.config({'auths': {self.server.address: value}})

@@ -427,8 +427,8 @@ class Command(Case):
 
     def test_options_that_are_none(self):
         for option, value, words in (('--registry-mirror', 'x', '[REGISTRY=]http[s]://HOST'),
-                                     ('--insecure-registry', 'http://x', 'HOST[:PORT] is wanted'), ('--tls-ca', '', 'bad'),
-                                     ('--auth-file', '', 'bad')):
+                                     ('--insecure-registry', 'http://x', 'HOST[:PORT] is wanted'),
+                                     ('--tls-ca', '', 'bad'), ('--auth-file', '', 'bad')):
             with self.subTest(option):
                 result = self.microvm(option, value)
                 self.assertEqual((result.returncode, result.stderr.count('\n')), (125, 1))
