@@ -53,7 +53,7 @@ static void read_index(const uint8_t *data, size_t size)
     (void) layer_index_get(x, UINT32_MAX, &c, NULL);
 }
 
-/* Length and sums of what is there; the records as far as their lengths lead. */
+/* Lengths and sums of what is there; a record whose length leads nowhere takes the rest. */
 static void mend(uint8_t *data, size_t size)
 {
     uint64_t records = 0;
@@ -61,7 +61,11 @@ static void mend(uint8_t *data, size_t size)
     for (size_t at = LAYER_HEADER_LEN; at < size; records++) {
         size_t len = le32_get(data + at);
 
-        at += len >= LAYER_RECORD_FIXED && len <= size - at ? len : size - at;
+        if (len < LAYER_RECORD_FIXED || len % LAYER_RECORD_ALIGN != 0 || len > size - at) {
+            len = size - at;
+            le32_put(data + at, (uint32_t) len);
+        }
+        at += len;
     }
     memcpy(data, LAYER_MAGIC, strlen(LAYER_MAGIC));
     le64_put(data + LAYER_HEADER_RECORDS, records);
