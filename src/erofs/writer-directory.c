@@ -17,8 +17,10 @@ static void dir_advance(struct dir_blocks *d)
     const char *child = NULL;
     size_t len = 0;
 
-    if (d->child != TREE_NONE)
-        child = tree_entry_name(d->tree, d->child, &len);
+    if (d->child != TREE_NONE) {
+        child = tree_entry_name(d->plan->tree, d->child, &len);
+        plan_touch(d->plan, child);
+    }
     if (d->dots < 2 && (!child || name_compare("..", dot_len, child, len) < 0)) {
         d->name = "..";
         d->len = dot_len;
@@ -29,21 +31,19 @@ static void dir_advance(struct dir_blocks *d)
     d->name = child;
     d->len = len;
     if (child) {
-        d->inode = tree_entry_inode(d->tree, d->child);
-        d->child = tree_next_sibling(d->tree, d->child);
+        d->inode = tree_entry_inode(d->plan->tree, d->child);
+        d->child = tree_next_sibling(d->plan->tree, d->child);
     }
 }
 
-void dir_blocks_begin(struct dir_blocks *d, const struct tree *tree, const uint32_t *nids,
-                      tree_inode dir)
+void dir_blocks_begin(struct dir_blocks *d, struct plan *p, tree_inode dir)
 {
-    const tree_entry entry = tree_inode_entry(tree, dir);
+    const tree_entry entry = tree_inode_entry(p->tree, dir);
 
-    *d = (struct dir_blocks){ .tree = tree,
-                              .nids = nids,
+    *d = (struct dir_blocks){ .plan = p,
                               .self = dir,
-                              .parent = tree_entry_inode(tree, tree_parent(tree, entry)),
-                              .child = tree_first_child(tree, entry) };
+                              .parent = tree_entry_inode(p->tree, tree_parent(p->tree, entry)),
+                              .child = tree_first_child(p->tree, entry) };
     dir_advance(d);
 }
 
@@ -62,9 +62,9 @@ static void dirent_put(const struct dir_blocks *d, unsigned char *block, size_t 
 {
     unsigned char *p = block + entry;
 
-    le64_put(p, d->nids[d->inode] & PLAN_NID_MAX);
+    le64_put(p, d->plan->nids[d->inode] & PLAN_NID_MAX);
     le16_put(p + EROFS_DIRENT_NAME, (uint16_t) name);
-    p[EROFS_DIRENT_TYPE] = (unsigned char) type_of(tree_inode_kind(d->tree, d->inode));
+    p[EROFS_DIRENT_TYPE] = (unsigned char) type_of(tree_inode_kind(d->plan->tree, d->inode));
     p[EROFS_DIRENT_TYPE + 1] = 0;
     memcpy(block + name, d->name, d->len);
 }
@@ -79,7 +79,7 @@ size_t dir_blocks_next(struct dir_blocks *d, unsigned char *block)
         used += EROFS_DIRENT_LEN + ahead.len;
         n++;
     }
-    if (!d->nids) {
+    if (!block) {
         *d = ahead;
         return used;
     }
@@ -92,13 +92,13 @@ size_t dir_blocks_next(struct dir_blocks *d, unsigned char *block)
     return used;
 }
 
-uint64_t dir_measure(const struct tree *tree, tree_inode dir)
+uint64_t dir_measure(struct plan *p, tree_inode dir)
 {
     struct dir_blocks d;
     uint64_t full = 0;
     size_t used = 0;
 
-    dir_blocks_begin(&d, tree, NULL, dir);
+    dir_blocks_begin(&d, p, dir);
     while (d.name) {
         full += used ? EROFS_BLOCK : 0;
         used = dir_blocks_next(&d, NULL);

@@ -36,7 +36,7 @@ static bool fits_compact(const struct plan *p, tree_inode inode, uint64_t size)
 }
 
 /* Size, and where the data is when it is not the image's to hold. Gives true for data that is. */
-static bool shape_data(const struct plan *p, tree_inode inode, uint32_t layer, struct shape *s)
+static bool shape_data(struct plan *p, tree_inode inode, uint32_t layer, struct shape *s)
 {
     const struct layer_record *record = &p->cursor.record;
 
@@ -48,7 +48,7 @@ static bool shape_data(const struct plan *p, tree_inode inode, uint32_t layer, s
         s->address = p->layers[layer] + (uint32_t) record->data_block;
         return false;
     case LAYER_DIR:
-        s->size = dir_measure(p->tree, inode);
+        s->size = dir_measure(p, inode);
         return true;
     case LAYER_SYMLINK:
         s->size = record->link_len;
@@ -62,7 +62,7 @@ static bool shape_data(const struct plan *p, tree_inode inode, uint32_t layer, s
     }
 }
 
-struct shape shape_of(const struct plan *p, tree_inode inode, uint32_t layer)
+struct shape shape_of(struct plan *p, tree_inode inode, uint32_t layer)
 {
     struct shape s = { .xattrs = xattr_measure(&p->pool, &p->cursor.record) };
     const bool own = shape_data(p, inode, layer, &s);
@@ -122,14 +122,14 @@ static void inode_head(const struct plan *p, tree_inode inode, const struct shap
     le32_put(ret + EROFS_EXTENDED_LINKS, links);
 }
 
-static int dir_write_blocks(const struct plan *p, tree_inode inode, const struct shape *s,
+static int dir_write_blocks(struct plan *p, tree_inode inode, const struct shape *s,
                             struct output *o, mvm_error **err)
 {
     unsigned char block[EROFS_BLOCK];
     struct dir_blocks d;
     int r = 0;
 
-    dir_blocks_begin(&d, p->tree, p->nids, inode);
+    dir_blocks_begin(&d, p, inode);
     for (uint64_t i = 0; i < s->blocks && r == 0; i++) {
         (void) dir_blocks_next(&d, block);
         r = output_put(o, block, EROFS_BLOCK, err);
@@ -137,13 +137,13 @@ static int dir_write_blocks(const struct plan *p, tree_inode inode, const struct
     return r;
 }
 
-static int dir_write_tail(const struct plan *p, tree_inode inode, struct output *o, mvm_error **err)
+static int dir_write_tail(struct plan *p, tree_inode inode, struct output *o, mvm_error **err)
 {
     unsigned char block[EROFS_BLOCK];
     struct dir_blocks d;
     size_t used = 0;
 
-    dir_blocks_begin(&d, p->tree, p->nids, inode);
+    dir_blocks_begin(&d, p, inode);
     while (d.name)
         used = dir_blocks_next(&d, block);
     return output_put(o, block, used, err);
@@ -158,7 +158,7 @@ static int data_write(const struct plan *p, struct output *o, mvm_error **err)
     return output_put(o, record->content, (size_t) record->size, err);
 }
 
-int inode_write(const struct plan *p, tree_inode inode, const struct shape *s, uint64_t block,
+int inode_write(struct plan *p, tree_inode inode, const struct shape *s, uint64_t block,
                 struct output *o, mvm_error **err)
 {
     unsigned char head[EROFS_EXTENDED_LEN];
@@ -174,8 +174,8 @@ int inode_write(const struct plan *p, tree_inode inode, const struct shape *s, u
                                               : data_write(p, o, err);
 }
 
-int inode_write_blocks(const struct plan *p, tree_inode inode, const struct shape *s,
-                       struct output *o, mvm_error **err)
+int inode_write_blocks(struct plan *p, tree_inode inode, const struct shape *s, struct output *o,
+                       mvm_error **err)
 {
     const uint64_t end = output_at(o) + s->blocks * EROFS_BLOCK;
     int r = p->cursor.record.kind == LAYER_DIR ? dir_write_blocks(p, inode, s, o, err)

@@ -75,32 +75,14 @@ uint32_t xattr_measure(const struct xattr_pool *p, const struct layer_record *re
 int xattr_write(const struct xattr_pool *p, const struct layer_record *record, struct output *o,
                 mvm_error **err);
 
-/* A directory block by block. */
-struct dir_blocks {
-    const struct tree *tree;
-    const uint32_t *nids; /* NULL: measuring */
-    tree_inode self, parent;
-    tree_entry child; /* the next one; TREE_NONE: none is left */
-    unsigned dots;    /* of "." and "..", how many are done */
-    /* The next entry: before the first, and after the last, its name is NULL. */
-    const char *name;
-    size_t len;
-    tree_inode inode;
-};
-void dir_blocks_begin(struct dir_blocks *d, const struct tree *tree, const uint32_t *nids,
-                      tree_inode dir);
-/* The next block, zeros at its end; how much of it is used. 0: there is none left. @block is not
- * touched when measuring. */
-size_t dir_blocks_next(struct dir_blocks *d, unsigned char *block);
-uint64_t dir_measure(const struct tree *tree, tree_inode dir);
-
 /* All that is known of the image. */
 struct plan {
     const struct tree *tree;
     struct image_tick *tick;
     struct layer_cursor cursor;
-    uint64_t unread; /* bytes of the layers' indexes that were read since they were last dropped */
-    int64_t time_s;  /* the time of compact inodes */
+    uintptr_t page;    /* of the layers' indexes: read last */
+    uint64_t resident; /* bytes of them that may be in memory: read since they were last dropped */
+    int64_t time_s;    /* the time of compact inodes */
     uint32_t time_ns;
     struct xattr_pool pool;
     uint32_t *nids;    /* owned: place of each inode, and PLAN_BLOCKS */
@@ -116,8 +98,26 @@ struct plan {
 
 /* The record of an inode, in p->cursor until the next call. */
 int plan_get(struct plan *p, tree_inode inode, uint32_t *ret_layer, mvm_error **err);
+/* Something of a layer's index is about to be read at @at. */
+void plan_touch(struct plan *p, const void *at);
 /* Sets time and pool. */
 int plan_survey(struct plan *p, mvm_error **err);
+
+/* A directory block by block. */
+struct dir_blocks {
+    struct plan *plan; /* borrowed */
+    tree_inode self, parent;
+    tree_entry child; /* the next one; TREE_NONE: none is left */
+    unsigned dots;    /* of "." and "..", how many are done */
+    /* The next entry: before the first, and after the last, its name is NULL. */
+    const char *name;
+    size_t len;
+    tree_inode inode;
+};
+void dir_blocks_begin(struct dir_blocks *d, struct plan *p, tree_inode dir);
+/* The next block, zeros at its end; how much of it is used. @block NULL: measures. */
+size_t dir_blocks_next(struct dir_blocks *d, unsigned char *block);
+uint64_t dir_measure(struct plan *p, tree_inode dir);
 
 /* What an inode takes. */
 struct shape {
@@ -129,13 +129,13 @@ struct shape {
     uint64_t size;
 };
 /* Of the inode in p->cursor. */
-struct shape shape_of(const struct plan *p, tree_inode inode, uint32_t layer);
+struct shape shape_of(struct plan *p, tree_inode inode, uint32_t layer);
 /* Where an inode of that shape goes, that is to follow @at. */
 uint64_t shape_place(const struct shape *s, uint64_t at);
 /* @block: the first of its own ones. */
-int inode_write(const struct plan *p, tree_inode inode, const struct shape *s, uint64_t block,
+int inode_write(struct plan *p, tree_inode inode, const struct shape *s, uint64_t block,
                 struct output *o, mvm_error **err);
-int inode_write_blocks(const struct plan *p, tree_inode inode, const struct shape *s,
-                       struct output *o, mvm_error **err);
+int inode_write_blocks(struct plan *p, tree_inode inode, const struct shape *s, struct output *o,
+                       mvm_error **err);
 
 #endif

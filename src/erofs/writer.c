@@ -7,10 +7,11 @@
 #include <assert.h>
 #include <isa-l/crc.h>
 
-/* How much of the layers' indexes may be in memory at once. */
-#define INDEX_RESIDENT (8u << 20)
-/* What a record takes beside its texts, roughly. */
-#define RECORD_OVERHEAD 64u
+/* How much of the layers' indexes may be in memory at once, and what reading a byte on another page
+ * of them counts: the kernel maps pages around it as well. */
+#define INDEX_RESIDENT_MAX (8u << 20)
+#define INDEX_PAGE 4096u
+#define INDEX_TOUCH (4 * INDEX_PAGE)
 /* The root's number has 16 bits; it comes first. */
 #define INODES_AT EROFS_BLOCK
 static_assert(INODES_AT / EROFS_SLOT <= UINT16_MAX, "s_root_nid");
@@ -30,24 +31,33 @@ static uint64_t blocks_of(uint64_t bytes)
     return bytes / EROFS_BLOCK + (bytes % EROFS_BLOCK > 0);
 }
 
+void plan_touch(struct plan *p, const void *at)
+{
+    const uintptr_t page = (uintptr_t) at / INDEX_PAGE;
+
+    if (page == p->page)
+        return;
+    p->page = page;
+    p->resident += INDEX_TOUCH;
+    if (p->resident < INDEX_RESIDENT_MAX)
+        return;
+    for (uint32_t i = 0; i < tree_n_layers(p->tree); i++)
+        layer_index_drop(tree_layer(p->tree, i));
+    p->resident = 0;
+}
+
 int plan_get(struct plan *p, tree_inode inode, uint32_t *ret_layer, mvm_error **err)
 {
     const struct layer_record *record = &p->cursor.record;
     int r = image_tick(p->tick, err);
 
-    if (p->unread > INDEX_RESIDENT) {
-        for (uint32_t i = 0; i < tree_n_layers(p->tree); i++)
-            layer_index_drop(tree_layer(p->tree, i));
-        p->unread = 0;
-    }
     if (r == 0)
         r = tree_get_inode(p->tree, inode, &p->cursor, ret_layer, err);
     if (r < 0)
         return r;
-    p->unread += RECORD_OVERHEAD + record->path_len + record->link_len;
-    p->unread += record->content ? record->size : 0;
+    plan_touch(p, record->path);
     for (uint16_t i = 0; i < record->n_xattrs; i++)
-        p->unread += record->xattrs[i].value_len;
+        plan_touch(p, record->xattrs[i].value);
     return 0;
 }
 

@@ -59,7 +59,7 @@ tree_entry tree_first_child(const struct tree *t, tree_entry dir); /* TREE_NONE:
 tree_entry tree_next_sibling(const struct tree *t, tree_entry e);  /* TREE_NONE: the last */
 tree_entry tree_parent(const struct tree *t, tree_entry e);        /* of the root: itself */
 tree_inode tree_entry_inode(const struct tree *t, tree_entry e);
-/* The last component; not NUL-ended, valid until layer_index_drop() of any layer. */
+/* The last component; not NUL-ended, borrowed from the index of its layer. */
 const char *tree_entry_name(const struct tree *t, tree_entry e, size_t *ret_len);
 
 /* What an inode is: the record of the entry that made it, never a hard link or a whiteout. The

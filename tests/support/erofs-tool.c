@@ -60,12 +60,20 @@ static int write_image(const char *path, const struct tree *t, uint64_t *ret_siz
     return r;
 }
 
+/* The most memory that the process had so far. */
+static long peak_kib(void)
+{
+    struct rusage usage;
+
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_maxrss : -1;
+}
+
 static int run(char **argv, struct layers *l, mvm_error **err)
 {
     mvm_auto(tree) t = NULL;
     const uint64_t start = clock_now_ms();
     uint64_t merged, size = 0;
-    struct rusage usage;
+    long merged_kib;
     int r = tree_new(&t, err);
 
     for (char **layer = argv + 2; *layer && r == 0; layer += 2)
@@ -73,14 +81,14 @@ static int run(char **argv, struct layers *l, mvm_error **err)
     if (r == 0)
         r = merge(l, t, err);
     merged = clock_now_ms();
+    merged_kib = peak_kib();
     if (r == 0)
         r = write_image(argv[1], t, &size, err);
     if (r < 0)
         return r;
-    (void) getrusage(RUSAGE_SELF, &usage);
-    fprintf(stderr, "%u entries: merged in %llu ms, written in %llu ms, %ld KiB\n",
-            tree_n_entries(t), (unsigned long long) (merged - start),
-            (unsigned long long) (clock_now_ms() - merged), usage.ru_maxrss);
+    fprintf(stderr, "%u entries: merged in %llu ms, %ld KiB; written in %llu ms, %ld KiB\n",
+            tree_n_entries(t), (unsigned long long) (merged - start), merged_kib,
+            (unsigned long long) (clock_now_ms() - merged), peak_kib());
     printf("%llu %s\n", (unsigned long long) size, argv[1]);
     for (size_t i = 0; i < l->n; i++) {
         const uint64_t bytes = layer_index_totals(l->items[i])->data_blocks * LAYER_BLOCK;
