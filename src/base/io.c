@@ -6,6 +6,9 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+/* Bytes of a copy at a time: what stays in the cache of a CPU. */
+#define COPY_SIZE 131072
+
 /* First step of io_read_all()'s buffer. */
 #define IO_READ_CHUNK 16384
 
@@ -103,10 +106,41 @@ int io_memfd(const char *name, const void *data, size_t len, bool seal, int *ret
         return mvm_context(err, r, "memory file '%s'", name);
     if (lseek(fd, 0, SEEK_SET) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "rewind the memory file '%s'", name);
-    if (seal &&
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "seal the memory file '%s'", name);
+    r = seal ? io_seal(fd, err) : 0;
+    if (r < 0)
+        return mvm_context(err, r, "memory file '%s'", name);
     *ret_fd = steal_fd(&fd);
+    return 0;
+}
+
+int io_seal(int fd, mvm_error **err)
+{
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "seal it");
+    return 0;
+}
+
+int io_copy(int from_fd, int to_fd, size_t max, size_t *ret_len, mvm_error **err)
+{
+    mvm_autofree char *data = malloc(COPY_SIZE);
+    size_t len = 0;
+    ssize_t n;
+
+    if (!data)
+        return mvm_fail_nomem(err);
+    while ((n = io_read_full(from_fd, data, COPY_SIZE, err)) > 0) {
+        int r;
+
+        if ((size_t) n > max - len)
+            return mvm_fail(err, MVM_E_LIMIT, 0, "more than %zu bytes", max);
+        r = io_write_all(to_fd, data, (size_t) n, err);
+        if (r < 0)
+            return r;
+        len += (size_t) n;
+    }
+    if (n < 0)
+        return (int) n;
+    *ret_len = len;
     return 0;
 }
 

@@ -23,6 +23,10 @@ int io_pwrite_all(int fd, const void *data, size_t len, uint64_t offset, mvm_err
 /* A memfd that holds @data, its offset at 0; @seal forbids every later change (F_SEAL_*). */
 int io_memfd(const char *name, const void *data, size_t len, bool seal, int *ret_fd,
              mvm_error **err);
+/* Forbids every later change of a memfd that was made to be sealed. */
+int io_seal(int fd, mvm_error **err);
+/* Copies from where @from_fd is to its end. More than @max bytes are MVM_E_LIMIT. */
+int io_copy(int from_fd, int to_fd, size_t max, size_t *ret_len, mvm_error **err);
 int io_set_nonblock(int fd, bool on, mvm_error **err);
 /* fsync with the error checked. */
 int io_sync(int fd, const char *what, mvm_error **err);

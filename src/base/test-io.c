@@ -156,6 +156,26 @@ static void write_all_outlasts_a_full_pipe(void **state)
     assert_int_equal(t.len, 1000000);
 }
 
+static void copy_takes_the_maximum_and_refuses_one_above(void **state)
+{
+    /* Around one step of the copy. */
+    static const size_t sizes[] = { 0, 1, 131071, 131072, 131073, 400000 };
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        mvm_autoclose int from_fd = memory_of(sizes[i]);
+        mvm_autoclose int to_fd = memory_of(0);
+        size_t len = 7;
+
+        assert_int_equal(io_copy(from_fd, to_fd, sizes[i], &len, NULL), 0);
+        assert_int_equal(len, sizes[i]);
+        assert_int_equal(lseek(to_fd, 0, SEEK_END), (off_t) sizes[i]);
+        assert_int_equal(lseek(from_fd, 0, SEEK_SET), 0);
+        if (sizes[i] > 0)
+            assert_int_equal(io_copy(from_fd, to_fd, sizes[i] - 1, &len, NULL), MVM_E_LIMIT);
+    }
+}
+
 static void memfd_holds_the_data_from_its_start(void **state)
 {
     mvm_autoclose int fd = -EBADF;
@@ -205,6 +225,7 @@ int main(void)
         cmocka_unit_test(calls_name_what_the_system_refuses),
         cmocka_unit_test(read_full_joins_pieces_and_stops_at_the_end),
         cmocka_unit_test(write_all_outlasts_a_full_pipe),
+        cmocka_unit_test(copy_takes_the_maximum_and_refuses_one_above),
         cmocka_unit_test(memfd_holds_the_data_from_its_start),
         cmocka_unit_test(sealed_memfd_refuses_every_change),
         cmocka_unit_test(nonblock_is_set_and_cleared_alone),

@@ -4,6 +4,7 @@
 #include "base/io.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 /* Most bytes of an initramfs: it is copied into guest memory at start, and a kernel's modules take
@@ -92,46 +93,89 @@ static int add_init(struct strbuf *out, const char *init_path, mvm_error **err)
     return cpio_append(out, files, ARRAY_SIZE(files), err);
 }
 
-static int add_modules(struct strbuf *out, const char *modules_path, mvm_error **err)
+/* The memory file as it grows. */
+struct output {
+    int fd;     /* borrowed */
+    size_t len; /* so far */
+};
+
+/* What was composed so far; @text is empty afterwards. */
+static int flush(struct output *out, struct strbuf *text, mvm_error **err)
 {
-    mvm_autofree char *modules = NULL;
-    size_t len = 0;
-    int r = read_file(modules_path, &modules, &len, err);
+    int r = strbuf_check(text, "initramfs", err);
+
+    if (r == 0)
+        r = io_write_all(out->fd, text->data, text->len, err);
+    if (r == 0)
+        out->len += text->len;
+    strbuf_reset(text);
+    return r;
+}
+
+/* A file with archives of its own, from where @fd is. The next one starts where it should. */
+static int copy_archives(struct output *out, int fd, mvm_error **err)
+{
+    static const char zeros[CPIO_ALIGN] = { 0 };
+    size_t len = 0, pad;
+    int r = io_copy(fd, out->fd, INITRAMFS_MAX - out->len, &len, err);
 
     if (r < 0)
         return r;
-    strbuf_add(out, modules, len);
-    return strbuf_check(out, "initramfs", err);
+    out->len += len;
+    pad = (CPIO_ALIGN - out->len % CPIO_ALIGN) % CPIO_ALIGN;
+    out->len += pad;
+    return io_write_all(out->fd, zeros, pad, err);
 }
 
-static int add_archive(struct strbuf *out, int fd, mvm_error **err)
+static int add_modules(struct output *out, const char *modules_path, mvm_error **err)
 {
-    mvm_autofree char *data = NULL;
-    size_t len = 0;
-    int r = io_read_all(fd, INITRAMFS_MAX, &data, &len, err);
-
-    if (r < 0)
-        return mvm_context(err, r, "files for the guest");
-    cpio_pad(out);
-    strbuf_add(out, data, len);
-    return strbuf_check(out, "initramfs", err);
-}
-
-int initramfs_build(const char *init_path, const char *modules_path,
-                    const struct initramfs_file *files, size_t n, int archive_fd, int *ret_fd,
-                    mvm_error **err)
-{
-    mvm_autovalue(strbuf) out = STRBUF_INIT(INITRAMFS_MAX);
+    mvm_autoclose int fd = open(modules_path, O_RDONLY | O_CLOEXEC);
     int r;
 
-    r = add_init(&out, init_path, err);
-    if (r == 0 && modules_path)
-        r = add_modules(&out, modules_path, err);
+    if (fd < 0)
+        return mvm_fail(err, errno == ENOENT ? MVM_E_NOT_FOUND : MVM_E_SYS, errno, "open '%s'",
+                        modules_path);
+    r = copy_archives(out, fd, err);
+    return r < 0 ? mvm_context(err, r, "'%s'", modules_path) : 0;
+}
+
+static int compose(struct output *out, const struct initramfs_parts *parts, mvm_error **err)
+{
+    mvm_autovalue(strbuf) text = STRBUF_INIT(INITRAMFS_MAX);
+    int r;
+
+    r = add_init(&text, parts->init_path, err);
     if (r == 0)
-        r = cpio_append(&out, files, n, err);
-    if (r == 0 && archive_fd >= 0)
-        r = add_archive(&out, archive_fd, err);
+        r = flush(out, &text, err);
+    if (r == 0 && parts->modules_path)
+        r = add_modules(out, parts->modules_path, err);
     if (r == 0)
-        r = io_memfd("microvm-initramfs", out.data, out.len, true, ret_fd, err);
-    return r < 0 ? mvm_context(err, r, "build the initramfs") : 0;
+        r = cpio_append(&text, parts->files, parts->n_files, err);
+    if (r == 0)
+        r = flush(out, &text, err);
+    if (r == 0 && parts->archive_fd >= 0) {
+        r = copy_archives(out, parts->archive_fd, err);
+        if (r < 0)
+            return mvm_context(err, r, "files for the guest");
+    }
+    return r;
+}
+
+int initramfs_build(const struct initramfs_parts *parts, int *ret_fd, mvm_error **err)
+{
+    mvm_autoclose int fd = memfd_create("microvm-initramfs", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    struct output out = { .fd = fd };
+    int r;
+
+    if (fd < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "make a memory file for the initramfs");
+    r = compose(&out, parts, err);
+    if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
+        r = mvm_fail(err, MVM_E_SYS, errno, "rewind it");
+    if (r == 0)
+        r = io_seal(fd, err);
+    if (r < 0)
+        return mvm_context(err, r, "build the initramfs");
+    *ret_fd = steal_fd(&fd);
+    return 0;
 }

@@ -25,10 +25,14 @@ struct initramfs_file {
  * are 0, owners root. */
 int cpio_append(struct strbuf *out, const struct initramfs_file *files, size_t n, mvm_error **err);
 
-/* @init_path: the guest's PID 1. @modules_path may be NULL. @archive_fd: one more archive, read to
- * its end; negative: none. */
-int initramfs_build(const char *init_path, const char *modules_path,
-                    const struct initramfs_file *files, size_t n, int archive_fd, int *ret_fd,
-                    mvm_error **err);
+struct initramfs_parts {
+    const char *init_path;              /* the guest's PID 1 */
+    const char *modules_path;           /* archives for the kernel; NULL: none */
+    const struct initramfs_file *files; /* of this VM */
+    size_t n_files;
+    int archive_fd; /* more archives, read to their end; negative: none */
+};
+/* *ret_fd: a sealed memfd, at its start. */
+int initramfs_build(const struct initramfs_parts *parts, int *ret_fd, mvm_error **err);
 
 #endif

@@ -98,17 +98,25 @@ static void build_puts_init_modules_and_files_after_one_another(void **state)
     };
     char init[] = "/tmp/test-initramfs-XXXXXX", modules[] = "/tmp/test-initramfs-XXXXXX";
     mvm_autofree char *data = NULL;
+    mvm_autoclose int archive_fd = -EBADF;
     mvm_autoclose int fd = -EBADF;
     size_t len = 0;
 
     (void) state;
     temp_file(init, "INIT");
-    temp_file(modules, "MODULES!");
-    assert_int_equal(initramfs_build(init, modules, &f, 1, -1, &fd, NULL), 0);
+    temp_file(modules, "MODULES");
+    assert_int_equal(io_memfd("archive", "ARCHIVE", 7, false, &archive_fd, NULL), 0);
+    const struct initramfs_parts parts = { init, modules, &f, 1, archive_fd };
+
+    assert_int_equal(initramfs_build(&parts, &fd, NULL), 0);
     assert_int_equal(io_read_all(fd, 65536, &data, &len, NULL), 0);
-    assert_true(memmem(data, len, "INIT", 4) < memmem(data, len, "MODULES!", 8));
-    assert_true(memmem(data, len, "MODULES!", 8) < memmem(data, len, ".secret", 7));
-    assert_int_equal(((char *) memmem(data, len, "MODULES!", 8) - data) % 4, 0);
+    assert_true(memmem(data, len, "INIT", 4) < memmem(data, len, "MODULES", 7));
+    assert_true(memmem(data, len, "MODULES", 7) < memmem(data, len, ".secret", 7));
+    assert_true(memmem(data, len, ".secret", 7) < memmem(data, len, "ARCHIVE", 7));
+    /* Whatever is before it, an archive starts at a multiple of 4. */
+    assert_int_equal(((char *) memmem(data, len, "MODULES", 7) - data) % 4, 0);
+    assert_int_equal(((char *) memmem(data, len, ".secret", 7) - 110 - data) % 4, 0);
+    assert_int_equal(((char *) memmem(data, len, "ARCHIVE", 7) - data) % 4, 0);
     /* Sealed: nobody who inherits the descriptor can change what the guest starts with. */
     assert_int_equal(write(fd, "x", 1), -1);
     assert_int_equal(fcntl(fd, F_GET_SEALS) & F_SEAL_WRITE, F_SEAL_WRITE);
@@ -118,12 +126,12 @@ static void build_puts_init_modules_and_files_after_one_another(void **state)
 
 static void build_names_a_file_that_is_missing(void **state)
 {
+    const struct initramfs_parts parts = { .init_path = "/nowhere/init", .archive_fd = -1 };
     mvm_autoerror mvm_error *err = NULL;
     int fd = -EBADF;
 
     (void) state;
-    assert_int_equal(initramfs_build("/nowhere/init", NULL, NULL, 0, -1, &fd, &err),
-                     MVM_E_NOT_FOUND);
+    assert_int_equal(initramfs_build(&parts, &fd, &err), MVM_E_NOT_FOUND);
     assert_non_null(strstr(mvm_error_message(err), "/nowhere/init"));
     assert_int_equal(fd, -EBADF);
 }

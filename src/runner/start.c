@@ -82,8 +82,13 @@ static int build_initramfs(const struct runner_config *config, int *ret_fd, mvm_
           .data = program_text.data,
           .len = program_text.len },
     };
-    return initramfs_build(config->init_path, config->modules_path, files, ARRAY_SIZE(files),
-                           RUNNER_FD_GUEST_FILES, ret_fd, err);
+    const struct initramfs_parts parts = { .init_path = config->init_path,
+                                           .modules_path = config->modules_path,
+                                           .files = files,
+                                           .n_files = ARRAY_SIZE(files),
+                                           .archive_fd = RUNNER_FD_GUEST_FILES };
+
+    return initramfs_build(&parts, ret_fd, err);
 }
 
 struct start_files {

@@ -140,6 +140,38 @@ static void a_sweep_removes_the_dead_and_keeps_the_rest(void **state)
     assert_false(exists("early"));
 }
 
+static void leave_disk(const struct vmdir *d)
+{
+    assert_int_equal(file_write(d->fd, VMDIR_UPPER, "ext4", 4, 0600, NULL), 0);
+}
+
+/* Logs may be kept; a disk never is. */
+static void the_disk_of_a_dead_vm_goes_and_that_of_a_running_one_stays(void **state)
+{
+    mvm_autovalue(vmdir) running = VMDIR_NONE;
+    mvm_autovalue(vmdir) kept = VMDIR_NONE;
+    mvm_autovalue(vmdir) next = VMDIR_NONE;
+
+    (void) state;
+    assert_int_equal(vmdir_take(vms, "running", false, &running, NULL), 0);
+    assert_int_equal(write_state(&running, "sha256:0", -1), 0);
+    leave_disk(&running);
+    assert_int_equal(vmdir_take(vms, "kept", false, &kept, NULL), 0);
+    assert_int_equal(write_state(&kept, "sha256:0", 7), 0);
+    leave_disk(&kept);
+    vmdir_deinit(&kept);
+    vmdir_sweep(running.vms_fd, NULL);
+    assert_true(exists("running/" VMDIR_UPPER));
+    assert_true(exists("kept/state.json"));
+    assert_false(exists("kept/" VMDIR_UPPER));
+    vmdir_remove_upper(&running);
+    assert_false(exists("running/" VMDIR_UPPER));
+    leave_disk(&running);
+    vmdir_deinit(&running);
+    assert_int_equal(vmdir_take(vms, "running", false, &next, NULL), 0);
+    assert_false(exists("running/" VMDIR_UPPER));
+}
+
 /* The first one's process was stopped while the second one ran and ended. */
 static void a_vm_leaves_the_folder_of_the_next_of_its_name_alone(void **state)
 {
@@ -199,6 +231,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_folder_is_for_its_owner_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_sweep_removes_the_dead_and_keeps_the_rest, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(the_disk_of_a_dead_vm_goes_and_that_of_a_running_one_stays,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_vm_leaves_the_folder_of_the_next_of_its_name_alone, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_folder_that_is_no_vm_s_is_neither_taken_nor_swept, setup,
