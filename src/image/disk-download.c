@@ -8,11 +8,9 @@
 #include "image/http.h"
 #include "image/url.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 
 /* One read of the network. */
 #define DOWNLOAD_BLOCK (256u << 10)
@@ -21,8 +19,6 @@
 /* Waits between tries: from here, twice as long each time, to there (image.md I-325). */
 #define WAIT_MIN_MS 500
 #define WAIT_MAX_MS 30000
-/* Kept bytes that nobody took up for so long are garbage. */
-#define PART_AGE_S (7 * 24 * 3600)
 #define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
 #define BOOT_ID_LEN 36
 
@@ -375,41 +371,4 @@ ssize_t disk_download_peek(struct disk_download *d, void *data, size_t len, mvm_
 int disk_download_digest(struct disk_download *d, struct digest *ret, mvm_error **err)
 {
     return digest_stream_finish(d->hash, ret, err);
-}
-
-static void sweep_one(int dir_fd, const char *name)
-{
-    mvm_autoclose int fd = -EBADF;
-    mvm_autofree char *note = NULL;
-    struct stat st;
-
-    if (path_open_beneath(dir_fd, name, O_RDONLY | O_NONBLOCK, 0, &fd, NULL) < 0 ||
-        flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-        st.st_mtime > time(NULL) - PART_AGE_S)
-        return;
-    if (asprintf(&note, "%s" DISK_PART_SUFFIX, name) < 0) {
-        note = NULL;
-        return;
-    }
-    (void) unlinkat(dir_fd, note, 0);
-    (void) unlinkat(dir_fd, name, 0);
-}
-
-/* A note whose part is gone is as small as it is rare; it goes when it is as old. */
-void disk_download_sweep(int dir_fd)
-{
-    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    const struct dirent *e;
-
-    if (!dir) {
-        if (fd >= 0)
-            (void) close(fd);
-        return;
-    }
-    while ((e = readdir(dir)) != NULL)
-        if (strncmp(e->d_name, DISK_PART_PREFIX, strlen(DISK_PART_PREFIX)) == 0)
-            sweep_one(dir_fd, e->d_name);
-    (void) closedir(dir);
-    file_sweep(dir_fd);
 }

@@ -223,6 +223,8 @@ int engine_find(struct engine_endpoint *ret, mvm_error **err)
 
     if (host && *host) {
         r = from_environment(host, ret, err);
+        if (r == 0)
+            r = endpoint_check(ret, err);
         return r < 0 ? mvm_context(err, r, "DOCKER_HOST") : 0;
     }
     r = try_context(ret, &tried, err);

@@ -196,13 +196,15 @@ class Archive(storetest.StoreTest):
 
     def test_choice_of_an_image(self):
         other = Docker(tags=())
-        both = Docker(entries=[{**other.entry, 'RepoTags': ['busybox:latest'], 'Layers': ['1/layer.tar', '0/layer.tar']},
+        swapped = ['1/layer.tar', '0/layer.tar']
+        both = Docker(entries=[{**other.entry, 'RepoTags': ['busybox:latest'], 'Layers': swapped},
                                {**other.entry, 'RepoTags': ['alpine:3', 'alpine:latest']},
                                {**other.entry, 'RepoTags': None, 'Config': 'missing.json'}])
         data = both.bytes()
         for suffix in (':alpine', ':docker.io/library/alpine:3', ':alpine:latest'):
             self.good(data, suffix=suffix)
-        self.bad(data, "which of the 3 images is meant? The archive's names are busybox:latest, alpine:3, alpine:latest")
+        self.bad(data, 'which of the 3 images is meant? '
+                       "The archive's names are busybox:latest, alpine:3, alpine:latest")
         self.bad(data, "no image 'docker.io/library/debian:latest' in the archive; there is busybox:latest", ':debian')
         self.good(other.bytes())
         self.bad(other.bytes(), "no image 'docker.io/library/x:latest' in the archive; there is none", ':x')

@@ -213,10 +213,11 @@ class Fake(DaemonTest):
         self.assertIn('has it for ' + 'x' * 31, self.pull_bad('docker-daemon:app:1'))
 
     def test_failures_of_the_engine(self):
-        for failure, code, words in (((404, b'{"message":"No such image: nope"}'), -6, 'status 404: No such image: nope'),
+        for failure, code, words in (((404, b'{"message":"No such image: x"}'), -6, 'status 404: No such image: x'),
                                      ((500, b'{"message":"broken\\u001b[0m"}'), -15, 'status 500: broken'),
-                                     ((503, b'<html>'), -15, 'status 503'), ((400, b'{"message":7}'), -15, 'status 400'),
-                                     ((301, b'') , -15, 'status 301'), ((200, b''), -4, 'not JSON')):
+                                     ((503, b'<html>'), -15, 'status 503'),
+                                     ((400, b'{"message":7}'), -15, 'status 400'),
+                                     ((301, b''), -15, 'status 301'), ((200, b''), -4, 'not JSON')):
             self.server.failure = failure
             with self.subTest(words):
                 result = self.pull('docker-daemon:nope')
@@ -324,7 +325,7 @@ class Fake(DaemonTest):
                             ('unix://engine.sock', 'is not the absolute path'),
                             ('unix:///' + 'x' * 107, 'at most 107 bytes'), ('tcp://', 'no host is named'),
                             ('tcp://127.0.0.1:1', 'container engine at http://127.0.0.1:1'),
-                            ('unix:///nowhere/x.sock', 'container engine at /nowhere/x.sock'),
+                            ('unix:///nowhere/x.sock', "DOCKER_HOST: '/nowhere/x.sock': No such file"),
                             ('unix:///' + 'x' * 1100, 'more than 1024 bytes')):
             self.environment['DOCKER_HOST'] = host
             with self.subTest(host[:40]):
@@ -406,8 +407,8 @@ class Fake(DaemonTest):
             openssl('req', '-newkey', 'rsa:2048', '-nodes', '-keyout', f'{name}.key', '-out', f'{name}.csr', '-subj',
                     f'/CN={name}')
             pathlib.Path(certificates, 'ext').write_text('subjectAltName=IP:127.0.0.1\n')
-            openssl('x509', '-req', '-in', f'{name}.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-out',
-                    f'{name}.pem', '-days', '2', '-extfile', 'ext')
+            openssl('x509', '-req', '-in', f'{name}.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial',
+                    '-out', f'{name}.pem', '-days', '2', '-extfile', 'ext')
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(f'{certificates}/server.pem', f'{certificates}/server.key')
         context.load_verify_locations(f'{certificates}/ca.pem')
@@ -461,18 +462,17 @@ class Podman(DaemonTest):
         folder = self.layout(t=image)
         subprocess.run(['skopeo', '--insecure-policy', 'copy', '-q', f'oci:{folder}:t',
                         f'docker-archive:{self.base}/d.tar:example.com/app:1'], check=True, stdin=subprocess.DEVNULL)
-        subprocess.run([*self.podman, 'load', '-q', '-i', f'{self.base}/d.tar'], check=True, stdin=subprocess.DEVNULL,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run([*self.podman, 'load', '-q', '-i', f'{self.base}/d.tar'], check=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.environment['DOCKER_HOST'] = f'unix://{self.socket}'
         path = self.pull_good('docker-daemon:example.com/app:1')
         self.assertEqual(self.content(path), self.content(self.pull_good(f'oci:{folder}:t')))
         # The layers come plain from podman, as skopeo writes them.
         self.assertEqual(self.pull_good('docker-daemon:example.com/app:1'), path)
-        config = json.loads(image.manifest)['config']['digest']
         identity = subprocess.run([*self.podman, 'image', 'inspect', '--format', '{{.Id}}', 'example.com/app:1'],
-                                  check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout.strip()
+                                  check=True, capture_output=True, text=True,
+                                  stdin=subprocess.DEVNULL).stdout.strip()
         self.assertEqual(self.pull_good(f'docker-daemon:sha256:{identity}'), path)
-        self.assertTrue(config.startswith('sha256:'))
         self.environment['PULL_TOOL_SOURCE'] = LOCAL_FIRST
         self.assertEqual(self.pull_good('example.com/app:1'), path)
         error = self.pull_bad('docker-daemon:example.com/nope')
