@@ -66,6 +66,30 @@ static void many_names_are_sorted(void **state)
     assert_int_equal(tree_n_entries(s.tree), n + 2);
 }
 
+/* Names that differ at each length only, and behind long ones that they share. */
+static void names_that_begin_alike_are_sorted(void **state)
+{
+    mvm_autovalue(layer_stack) s = { 0 };
+    struct layer_draft d = draft_begin();
+    char name[LAYER_NAME_MAX + 1] = "";
+
+    (void) state;
+    for (size_t i = 0; i < LAYER_NAME_MAX; i++) {
+        size_t len = 1 + i * 101 % LAYER_NAME_MAX; /* 101 and 255 share no factor: each once */
+
+        memset(name, 'a', len);
+        name[len] = '\0';
+        draft_add(&d, &(struct record_spec) A_FILE(name, "x"));
+        name[len - 1] = (char) ('b' + i % 3);
+        draft_add(&d, &(struct record_spec) A_FILE(name, "x"));
+        name[len - 1] = '\x01';
+        draft_add(&d, &(struct record_spec) A_FILE(name, "x"));
+    }
+    assert_int_equal(stack_apply(&s, draft_end(&d, 0), NULL), 0);
+    assert_int_equal(finish(&s), 0);
+    assert_int_equal(tree_n_entries(s.tree), 3 * LAYER_NAME_MAX + 1);
+}
+
 static void links_are_counted_and_the_unreachable_is_forgotten(void **state)
 {
     static const struct record_spec lower[] = { A_FILE("gone", "1"),
@@ -332,6 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_in_bytewise_order),
         cmocka_unit_test(many_names_are_sorted),
+        cmocka_unit_test(names_that_begin_alike_are_sorted),
         cmocka_unit_test(links_are_counted_and_the_unreachable_is_forgotten),
         cmocka_unit_test(a_file_knows_its_layer),
         cmocka_unit_test(names_are_at_most_256_deep),

@@ -156,7 +156,8 @@ int tree_each_record(struct tree *t, tree_pass *pass, struct image_tick *tick, m
 int tree_hide(struct tree *t, struct image_tick *tick, mvm_error **err);
 int tree_hide_end(struct tree *t, struct image_tick *tick, mvm_error **err);
 
-/* tree-sort.c: @e's list becomes that of its live names, in ascending order. Uses their hash. */
+/* tree-sort.c: @e's list becomes that of its live names, in ascending order. Uses
+ * their hash and chain. */
 int tree_sort(struct tree *t, tree_entry e, struct image_tick *tick, mvm_error **err);
 
 #endif
