@@ -121,9 +121,9 @@ static int find_identity(struct pull *p, struct image_source *source, mvm_error 
     if (!source->identify)
         return 0;
     r = source->identify(source, &p->want, &identity, err);
-    if (r == 0)
+    if (r == 0 && identity)
         r = identity_name(identity, &p->identity, err);
-    if (r < 0)
+    if (r < 0 || !identity)
         return r;
     return store_ref_get(p->store, p->identity, p->platform.text, &p->found.digest, NULL) == 0 &&
            load_whole(p, &p->found.digest, &p->known, NULL) == 0;

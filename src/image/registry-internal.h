@@ -74,6 +74,7 @@ struct registry {
     struct auth_store *auth;                /* owned */
     struct endpoint *endpoints;             /* owned */
     size_t n;
+    struct source_document named;                /* what the name led to, until it is asked for */
     struct strv warnings;                        /* that were shown */
     pthread_mutex_t lock;                        /* of the clients */
     struct http_client *idle[REGISTRY_IDLE_MAX]; /* owned: with connections to be used again */

@@ -184,18 +184,52 @@ static int get_document(struct registry *g, struct document_request *q, struct s
     return r;
 }
 
-static int registry_open_name(struct image_source *base, const struct oci_platform *want,
-                              struct source_document *ret, mvm_error **err)
+static int get_named(struct registry *g, struct source_document *ret, mvm_error **err)
 {
-    struct registry *g = (struct registry *) base;
     const struct oci_reference *ref = g->ref;
     const struct digest_text digest = ref->has_digest ? digest_format(&ref->digest)
                                                       : (struct digest_text){ "" };
     struct document_request q = { .what = ref->has_digest ? digest.text : ref->tag,
                                   .digest = ref->has_digest ? &ref->digest : NULL };
 
-    (void) want; /* a name is one document here; the index in it is chosen from by who asked */
     return get_document(g, &q, ret, err);
+}
+
+/* A name is one document here; the index in it is chosen from by who asked. */
+static int registry_open_name(struct image_source *base, const struct oci_platform *want,
+                              struct source_document *ret, mvm_error **err)
+{
+    struct registry *g = (struct registry *) base;
+
+    (void) want;
+    if (!g->named.text)
+        return get_named(g, ret, err);
+    *ret = g->named;
+    g->named = (struct source_document){ 0 };
+    return 0;
+}
+
+/* An index stands for the same image of a platform as long as it is the same, so that the manifest
+ * in it need not be asked for again. A manifest is what an image is known by anyway. */
+static int registry_identify(struct image_source *base, const struct oci_platform *want, char **ret,
+                             mvm_error **err)
+{
+    struct registry *g = (struct registry *) base;
+    struct digest digest;
+    int r = 0;
+
+    (void) want;
+    *ret = NULL;
+    if (!g->named.text)
+        r = get_named(g, &g->named, err);
+    if (r < 0 || oci_media_type_kind(g->named.media_type) != OCI_MEDIA_INDEX)
+        return r;
+    r = digest_of(DIGEST_SHA256, g->named.text, g->named.len, &digest, err);
+    if (r == 0 && asprintf(ret, "index %s", digest_format(&digest).text) < 0) {
+        *ret = NULL;
+        return mvm_fail_nomem(err);
+    }
+    return r;
 }
 
 /* The type that a verified descriptor gives beats the one of the answer (OCI image-spec,
@@ -227,6 +261,7 @@ static void registry_free(struct image_source *base)
         endpoint_deinit(&g->endpoints[i]);
     free(g->endpoints);
     auth_store_free(g->auth);
+    source_document_deinit(&g->named);
     strv_deinit(&g->warnings);
     (void) pthread_mutex_destroy(&g->lock);
     free(g);
@@ -261,7 +296,8 @@ int registry_source_open(const struct oci_reference *ref, const struct registry_
     if (!g)
         return mvm_fail_nomem(err);
     (void) pthread_mutex_init(&g->lock, NULL); /* fails for no default attributes (glibc) */
-    g->base = (struct image_source){ .open_name = registry_open_name,
+    g->base = (struct image_source){ .identify = registry_identify,
+                                     .open_name = registry_open_name,
                                      .open_manifest = registry_open_manifest,
                                      .open_blob = registry_open_blob,
                                      .free = registry_free };

@@ -46,9 +46,10 @@ void source_document_deinit(struct source_document *doc);
 MVM_DEFINE_AUTOVALUE(source_document, source_document_deinit)
 
 struct image_source {
-    /* What the name stands for, without anything being fetched: a text that always means the same
-     * image, owned by the caller. MVM_E_NOT_FOUND when the source lacks the image or has it for
-     * another platform. NULL: this source cannot tell. Comes before open_name(). */
+    /* What the name stands for, with as little fetched as can be: a text that always means the same
+     * image, owned by the caller; NULL when it cannot tell. MVM_E_NOT_FOUND when the source lacks
+     * the image or has it for another platform. NULL: this kind of source never can. Comes before
+     * open_name(). */
     int (*identify)(struct image_source *source, const struct oci_platform *want,
                     char **ret_identity, mvm_error **err);
     /* The document that the name itself leads to (@want chooses where the name is a choice), or

@@ -192,6 +192,22 @@ static void attributes_are_kept(void **state)
     assert_int_equal(r->mtime_s, 0);
 }
 
+static void times_before_1970_are_kept(void **state)
+{
+    mvm_autovalue(strbuf) pax = STRBUF_INIT(4096);
+    mvm_autovalue(converted) x = CONVERTED_INIT;
+    mvm_autovalue(layer_cursor) c = { 0 };
+    const struct layer_record *r;
+
+    (void) state;
+    pax_record(&pax, "mtime", "-100.25", 7);
+    const struct tar_spec specs[] = { { .name = "f", .pax = strbuf_str(&pax) }, { 0 } };
+    assert_int_equal(convert_specs(specs, NULL, &x, NULL), 0);
+    r = record_find(&x, "f", &c);
+    assert_int_equal(r->mtime_s, -101);
+    assert_int_equal(r->mtime_ns, 750000000);
+}
+
 /* Compares the attributes of a record with a list of "name=value" in order, values in hex. */
 static void expect_xattrs(const struct layer_record *r, const char *want)
 {
@@ -355,6 +371,7 @@ int main(void)
         cmocka_unit_test(links_are_kept_as_they_are),
         cmocka_unit_test(whiteouts_become_records),
         cmocka_unit_test(attributes_are_kept),
+        cmocka_unit_test(times_before_1970_are_kept),
         cmocka_unit_test(extended_attributes_are_kept),
         cmocka_unit_test(acls_become_attributes),
         cmocka_unit_test(contents_are_aligned_and_small_ones_in_the_index),

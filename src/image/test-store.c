@@ -212,7 +212,6 @@ static void unknown_version_is_told(void **state)
 static void images_of_the_first_form_are_removed(void **state)
 {
     struct sandbox *sb = *state;
-    mvm_autoclose int fd = -EBADF;
 
     assert_int_equal(mkdirat(sb->root_fd, "images", 0700), 0);
     assert_int_equal(mkdirat(sb->root_fd, "images/0123", 0700), 0);

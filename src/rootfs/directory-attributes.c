@@ -136,6 +136,12 @@ static int set_times(const struct target *t, mvm_error **err)
     return done == 0 ? 0 : mvm_fail(err, MVM_E_SYS, errno, "set the time");
 }
 
+/* What a server takes a file for that does not say whose it is. */
+static bool is_roots(const struct layer_record *r)
+{
+    return r->uid == 0 && r->gid == 0;
+}
+
 int present_attributes(struct presenter *p, int fd, mode_t type, mvm_error **err)
 {
     struct target t = { .p = p, .fd = fd, .type = type };
@@ -150,7 +156,7 @@ int present_attributes(struct presenter *p, int fd, mode_t type, mvm_error **err
         if (r == 0)
             mode = (mode & 0777) | (type == S_IFDIR ? 0700 : 0600);
         else if (r > 0)
-            r = lost(p, "owner or type", err);
+            r = stands_in || !is_roots(&p->cursor.record) ? lost(p, "owner or type", err) : 0;
     }
     if (r < 0)
         return r;
@@ -171,8 +177,7 @@ int present_attributes_at(struct presenter *p, int dir_fd, const char *name, mvm
     r = set_owner(&t, err);
     if (r == 0)
         r = set_xattrs(&t, err);
-    /* Root's: what a server takes it for. */
-    if (r == 0 && !t.native && (record->uid != 0 || record->gid != 0))
+    if (r == 0 && !t.native && !is_roots(record))
         r = lost(p, "owner", err);
     if (r == 0 && record->kind != LAYER_SYMLINK && fchmodat(dir_fd, name, record->mode, 0) < 0)
         r = mvm_fail(err, MVM_E_SYS, errno, "set the mode %04o", record->mode);

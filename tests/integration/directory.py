@@ -54,7 +54,7 @@ class Directory(unittest.TestCase):
         self.folder.chmod(0o711)
         self.addCleanup(shutil.rmtree, self.folder)
 
-    def presented(self, tars, copied=None, **user):
+    def converted(self, tars):
         parts = []
         for i, tar in enumerate(tars):
             paths = [self.folder / f'{i}.{suffix}' for suffix in ('tar', 'data', 'index')]
@@ -63,6 +63,10 @@ class Directory(unittest.TestCase):
             for path in paths[1:]:
                 path.chmod(0o644)
             parts += paths[1:]
+        return parts
+
+    def presented(self, tars, copied=None, **user):
+        parts = self.converted(tars)
         into = self.folder / 'into'
         into.mkdir(mode=0o700)
         tool = shutil.copy(TOOLS / 'present-tool', self.folder)
@@ -94,6 +98,39 @@ class Directory(unittest.TestCase):
         self.assertGreater(len(ours), 3)
         self.assertEqual(treelist.differences(ours, theirs, imageset.is_known(name)), [])
 
+    def mount(self, target, *words):
+        run('mount', *words, target)
+        self.addCleanup(run, 'umount', target)
+
+    def test_a_full_file_system_leaves_nothing(self):
+        tars = [imageset.tar((imageset.make('small'), b'x'), (imageset.make('d/large'), os.urandom(4 << 20)))]
+        parts = self.converted(tars)
+        into = self.folder / 'full'
+        into.mkdir(mode=0o700)
+        self.mount(into, '-t', 'tmpfs', '-o', 'size=2m,mode=0700', 'full')
+        done = subprocess.run([TOOLS / 'present-tool', into, 'root', *parts], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, "directory root 'root': 'large': .*No space left on device")
+        self.assertEqual(os.listdir(into), [])
+
+    def test_what_a_file_system_cannot_keep_is_told(self):
+        """ramfs has no extended attributes: modes are all that is left."""
+        tars = [imageset.tar(imageset.make('shut', imageset.DIR, mode=0, uid=5),
+                             imageset.text('shut/f', mode=0o4000, uid=6),
+                             imageset.make('null', imageset.CHAR, mode=0o666))]
+        parts = self.converted(tars)
+        into = self.folder / 'ram'
+        into.mkdir()
+        self.mount(into, '-t', 'ramfs', 'ram')
+        into.chmod(0o700)
+        os.chown(into, USER, USER)
+        tool = shutil.copy(TOOLS / 'present-tool', self.folder)
+        self.assertEqual(run(tool, into, 'root', *parts, user=USER, group=USER, extra_groups=[]).split(None, 2)[:2],
+                         ['none', '3'])
+        self.assertEqual((into / 'root/shut').stat().st_mode, 0o040000)
+        self.assertEqual((into / 'root/shut/f').stat().st_mode, 0o104000)
+        self.assertEqual((into / 'root/null').stat().st_mode, 0o100666)
+
     def test_contents_are_cloned_where_the_file_system_can(self):
         if not shutil.which('mkfs.xfs'):
             self.skipTest('mkfs.xfs is missing')
@@ -103,8 +140,7 @@ class Directory(unittest.TestCase):
         run('mkfs.xfs', '-q', '-m', 'reflink=1', disk)
         outer, self.folder = self.folder, self.folder / 'xfs'
         self.folder.mkdir()
-        run('mount', '-o', 'loop', disk, self.folder)
-        self.addCleanup(run, 'umount', self.folder)
+        self.mount(self.folder, '-o', 'loop', disk)
         content = os.urandom(3 << 20) + b'the end'
         tars = [imageset.tar((imageset.make('large'), content), (imageset.make('small'), b'x' * 3000)),
                 imageset.tar((imageset.make('d/sparse'), bytes(1 << 20) + content + bytes(5 << 20)))]

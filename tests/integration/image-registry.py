@@ -485,6 +485,19 @@ class Hostile(storetest.StoreTest):
         self.pull_good(self.name, 'always')
         self.assertEqual([p for p, _ in self.server.requests[before:]], ['/v2/some/app/manifests/t'])
 
+    def test_unchanged_index_costs_one_request(self):
+        """Until it is another index, which may hold the same image."""
+        other = ocilayout.Image([ocilayout.tar(('f', b'x'))], architecture=ocilayout.FOREIGN)
+        self.server.blobs.update(other.blobs)
+        for descriptors in ((other.descriptor, self.good.descriptor), (self.good.descriptor,)):
+            self.server.tags = {'t': (ocilayout.index(*descriptors), ocilayout.INDEX)}
+            one = self.pull_good(self.name, 'always')
+            self.server.requests.clear()
+            self.assertEqual(self.pull_good(self.name, 'always'), one)
+            self.assertEqual([p for p, _ in self.server.requests], ['/v2/some/app/manifests/t'])
+        foreign = f'linux/{ocilayout.FOREIGN}'
+        self.assertIn(f'no image for {foreign}', self.pull_bad(self.name, 'always', foreign))
+
     def test_bad_names_ask_nobody(self):
         for name in ('Upper/case', f'{self.server.address}/a//b', f'{self.server.address}/x:', 'docker-archive:/x',
                      f'{self.server.address}/x@sha256:00'):

@@ -178,38 +178,73 @@ static double median(double *values, size_t n)
     return values[n / 2];
 }
 
+/* Seconds that pass, of all processors, and of the calling thread alone: on a busy machine the
+ * first says little. */
+struct times {
+    double wall, processors, thread;
+};
+static struct times times_now(void)
+{
+    return (struct times){ .wall = now_s(CLOCK_MONOTONIC),
+                           .processors = now_s(CLOCK_PROCESS_CPUTIME_ID),
+                           .thread = now_s(CLOCK_THREAD_CPUTIME_ID) };
+}
+
+struct samples {
+    double wall[TOOL_ROUNDS_MAX], processors[TOOL_ROUNDS_MAX], thread[TOOL_ROUNDS_MAX];
+};
+static void sample(struct samples *s, size_t round, const struct times *from)
+{
+    struct times now = times_now();
+
+    s->wall[round] = now.wall - from->wall;
+    s->processors[round] = now.processors - from->processors;
+    s->thread[round] = now.thread - from->thread;
+}
+
+static struct times medians(struct samples *s, size_t rounds)
+{
+    return (struct times){ .wall = median(s->wall, rounds),
+                           .processors = median(s->processors, rounds),
+                           .thread = median(s->thread, rounds) };
+}
+
+static void print_times(struct samples *bare_samples, struct samples *samples, size_t rounds)
+{
+    struct times b = medians(bare_samples, rounds), c = medians(samples, rounds);
+
+    (void) printf("bare total   %6.3f s, %6.3f s of processors\n", b.wall, b.processors);
+    (void) printf("conversion   %6.3f s, %6.3f s of processors, %6.3f s of them not hashing\n",
+                  c.wall, c.processors, c.thread);
+    (void) printf("conversion / bare: %.2f, of processors %.2f, not hashing %.2f\n",
+                  c.wall / b.wall, c.processors / b.processors, c.thread / b.processors);
+}
+
 static int measure(struct tool *t, size_t rounds, mvm_error **err)
 {
-    double walls[TOOL_ROUNDS_MAX], cpus[TOOL_ROUNDS_MAX], bares[TOOL_ROUNDS_MAX];
-    double parts[PARTS][TOOL_ROUNDS_MAX], bare_s, wall_s;
+    struct samples bare_samples = { 0 }, samples = { 0 };
+    double parts[PARTS][TOOL_ROUNDS_MAX];
     struct layer_sums sums = { 0 };
     struct rusage usage;
 
     for (size_t i = 0; i < rounds; i++) {
-        double from = now_s(CLOCK_MONOTONIC), cpu;
+        struct times from = times_now();
         int r = bare(t, err);
 
-        bares[i] = now_s(CLOCK_MONOTONIC) - from;
+        sample(&bare_samples, i, &from);
         for (size_t p = 0; p < PARTS; p++)
             parts[p][i] = t->parts[p];
+        from = times_now();
+        if (r == 0)
+            r = convert(t, &sums, err);
         if (r < 0)
             return r;
-        from = now_s(CLOCK_MONOTONIC);
-        cpu = now_s(CLOCK_PROCESS_CPUTIME_ID);
-        r = convert(t, &sums, err);
-        walls[i] = now_s(CLOCK_MONOTONIC) - from;
-        cpus[i] = now_s(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-        if (r < 0)
-            return r;
+        sample(&samples, i, &from);
     }
     for (size_t p = 0; p < PARTS; p++)
         (void) printf("bare %-18s %6.3f s\n", part_names[p], median(parts[p], rounds));
-    bare_s = median(bares, rounds);
-    wall_s = median(walls, rounds);
+    print_times(&bare_samples, &samples, rounds);
     (void) getrusage(RUSAGE_SELF, &usage);
-    (void) printf("bare total              %6.3f s\nconversion              %6.3f s, %.3f s of "
-                  "processors, %.2f times the bare cost\n",
-                  bare_s, wall_s, median(cpus, rounds), wall_s / bare_s);
     (void) printf("plain %llu data %llu %016llx index %llu %016llx peak %ld KiB\n",
                   (unsigned long long) t->plain_bytes, (unsigned long long) sums.data_size,
                   (unsigned long long) sums.data_crc, (unsigned long long) sums.index_size,
