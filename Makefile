@@ -46,6 +46,8 @@ check-all:
 bench:
 	@tools/deps
 	@$(MAKE) --no-print-directory all
+	@tests/bench/image
+	@echo
 	@tests/bench/bench
 	@echo
 	@tests/bench/agent

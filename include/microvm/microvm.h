@@ -4,8 +4,11 @@
 #ifndef MICROVM_MICROVM_H
 #define MICROVM_MICROVM_H
 
+#include <microvm/disk-image.h>
 #include <microvm/error.h>
 #include <microvm/exec.h>
+#include <microvm/fetcher.h>
+#include <microvm/image.h>
 #include <microvm/options.h>
 #include <microvm/vm.h>
 

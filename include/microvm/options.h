@@ -24,6 +24,15 @@ enum mvm_pull_policy {
     MVM_PULL_NEVER = 2    /* the store alone */
 };
 
+/* Where a reference ("alpine") is looked for. A name with a transport ("docker-daemon:alpine",
+ * "oci:DIR") has that alone. */
+enum mvm_image_source_order {
+    MVM_IMAGE_SOURCE_REGISTRY_ONLY = 0,
+    MVM_IMAGE_SOURCE_LOCAL_FIRST = 1, /* this machine's container engine, then the registry */
+    MVM_IMAGE_SOURCE_REGISTRY_FIRST = 2,
+    MVM_IMAGE_SOURCE_LOCAL_ONLY = 3 /* this machine's container engine */
+};
+
 enum mvm_accel {
     MVM_ACCEL_AUTO = 0, /* KVM where a probe shows that it works, else software */
     MVM_ACCEL_KVM = 1,
@@ -44,11 +53,12 @@ typedef void mvm_log_fn(void *user, int level, const char *module, const char *m
 /** Progress of a pull. Valid during the call only. */
 typedef struct mvm_progress {
     uint32_t struct_size;
-    uint32_t phase; /* 0 manifest and config, 1 a layer, 2 making the root filesystem image */
+    uint32_t phase; /* 0 manifest and config, 1 a layer, 2 making the root filesystem image,
+                     * 3 a disk image */
     uint32_t layer; /* 1 to layers */
     uint32_t layers;
-    uint64_t done;    /* compressed bytes of this layer so far */
-    uint64_t total;   /* compressed bytes of this layer */
+    uint64_t done;    /* compressed bytes of this layer or disk image so far */
+    uint64_t total;   /* compressed bytes of it; of a disk image 0 while they are not known */
     const char *name; /* what is being fetched */
 } mvm_progress;
 
@@ -104,6 +114,10 @@ MVM_PUBLIC int mvm_options_set_tty(mvm_options *options, uint16_t rows, uint16_t
 MVM_PUBLIC int mvm_options_set_stdio(mvm_options *options, int in, int out, int err);
 /** mvm_options_set_pull_policy - an enum mvm_pull_policy. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_pull_policy(mvm_options *options, int policy);
+/** mvm_options_set_image_source_order - an enum mvm_image_source_order. A digest is a registry's:
+ * a reference with one is asked of the registry unless the engine is the only choice, which then
+ * fails. Since: 0.1 */
+MVM_PUBLIC int mvm_options_set_image_source_order(mvm_options *options, int order);
 /** mvm_options_set_platform - "os/arch[/variant]"; NULL: linux and the host's architecture. Since:
  * 0.1 */
 MVM_PUBLIC int mvm_options_set_platform(mvm_options *options, const char *platform);
@@ -197,6 +211,37 @@ MVM_PUBLIC int mvm_options_set_vsock_uds(mvm_options *options, const char *path)
  * Since:   0.1
  */
 MVM_PUBLIC int mvm_options_disable_ssh(mvm_options *options);
+/**
+ * mvm_options_add_registry_mirror - a host that is asked before a registry
+ * @mirror: "[REGISTRY=]URL": REGISTRY as in a full image name ("docker.io", which is also what is
+ *          meant without it, or "host:5000"), URL as "https://HOST[:PORT][/PREFIX]" or with http;
+ *          a prefix is put in front of the repository's name
+ *
+ * Mirrors are asked in the order in which they were given, then the registry itself. A mirror gets
+ * the credentials that are kept for its own host, and digests are verified as ever; what a tag
+ * means is believed.
+ *
+ * Returns: 0; MVM_E_ARG; MVM_E_LIMIT above 64 mirrors; MVM_E_NOMEM.
+ * Since:   0.1
+ */
+MVM_PUBLIC int mvm_options_add_registry_mirror(mvm_options *options, const char *mirror);
+/**
+ * mvm_options_add_insecure_registry - a registry, or mirror, of which nobody need be sure
+ * @host: "HOST[:PORT]" as in an image's name
+ *
+ * Its certificate is not verified, and http is used where it does not speak https. Loopback hosts
+ * may have http without this.
+ *
+ * Returns: 0; MVM_E_ARG; MVM_E_LIMIT above 256 hosts; MVM_E_NOMEM.
+ * Since:   0.1
+ */
+MVM_PUBLIC int mvm_options_add_insecure_registry(mvm_options *options, const char *host);
+/** mvm_options_set_registry_ca - a file of certificates in PEM, trusted for registries besides the
+ * system's and those in the folders certs.d of docker and podman; NULL: none. Since: 0.1 */
+MVM_PUBLIC int mvm_options_set_registry_ca(mvm_options *options, const char *path);
+/** mvm_options_set_auth_file - the one file with credentials, as docker's config.json or podman's
+ * auth.json; NULL: docker's, $REGISTRY_AUTH_FILE and podman's are looked at. Since: 0.1 */
+MVM_PUBLIC int mvm_options_set_auth_file(mvm_options *options, const char *path);
 /** mvm_options_set_data_dir - one folder for images, kernels and VMs, in place of the XDG places;
  * NULL: $MICROVM_DATA_DIR if set. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_data_dir(mvm_options *options, const char *path);

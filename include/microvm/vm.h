@@ -20,7 +20,8 @@ typedef struct mvm_vm mvm_vm;
 
 /**
  * mvm_run - get the image, start a VM from it, run its program
- * @image:   a reference ("alpine", "host:5000/x@sha256:...") or "oci:DIR[:TAG]"
+ * @image:   a reference ("alpine", "host:5000/x@sha256:..."), or "oci:DIR[:TAG]",
+ *           "oci-archive:FILE[:TAG]", "docker-archive:FILE[:REF]", "docker-daemon:REF"
  * @options: NULL for the defaults; stays the caller's
  * @ret_vm:  on success, the handle
  * @err:     receives the reason of a failure; may be NULL
@@ -40,8 +41,8 @@ MVM_PUBLIC int mvm_run(const char *image, const mvm_options *options, mvm_vm **r
 /**
  * mvm_pull - get an image into the store and nothing more
  *
- * Of @options the data dir, platform, pull policy, progress and log count. *ret_digest (may be
- * NULL) receives the digest of the image's manifest, for free().
+ * Of @options the data dir, platform, pull policy, sources, progress and log count. *ret_digest
+ * (may be NULL) receives the digest of the image's manifest, for free().
  *
  * Returns: as mvm_run().
  * Since:   0.1

@@ -229,7 +229,9 @@ int child_run(const struct child_spec *spec, int timeout_ms, size_t max, char **
     r = run_collect(outputs, &limit, err);
     if (r == 0)
         r = run_wait(&limit, &status, err);
-    if (r == 0)
+    if (r == 0 && spec->ret_status)
+        *spec->ret_status = status;
+    else if (r == 0)
         r = run_status(spec->argv[0], status, &errors, err);
     if (r < 0)
         return mvm_context(err, r, "run %s", spec->argv[0]);

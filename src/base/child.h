@@ -31,6 +31,11 @@ struct child_fd {
     int to;   /* its number in the child */
 };
 
+struct child_status {
+    bool exited; /* else ended by a signal */
+    int code;    /* exit status, or signal number */
+};
+
 struct child_spec {
     const char *path;           /* program; NULL: argv[0], found through our PATH */
     char *const *argv;          /* NULL-ended */
@@ -52,11 +57,9 @@ struct child_spec {
     int (*watch)(void *user);
     void *watch_user;
     int output_fd;
-};
-
-struct child_status {
-    bool exited; /* else ended by a signal */
-    int code;    /* exit status, or signal number */
+    /* For child_run() alone: how the program ended goes there, and is then no error. NULL: see
+     * below. */
+    struct child_status *ret_status;
 };
 
 /* The child's signal mask is empty and all handlers are default. */

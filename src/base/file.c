@@ -18,16 +18,12 @@
 /* Each needs a sweep in just the instant between making a file and locking it. */
 #define FILE_WRITE_TRIES 8
 
-int file_read(int dir_fd, const char *name, size_t max, char **ret_data, size_t *ret_len,
-              mvm_error **err)
+static int read_regular(int fd, const char *name, size_t max, char **ret_data, size_t *ret_len,
+                        mvm_error **err)
 {
-    mvm_autoclose int fd = -EBADF;
     struct stat st;
     int r;
 
-    r = path_open_beneath(dir_fd, name, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, &fd, err);
-    if (r < 0)
-        return r;
     if (fstat(fd, &st) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "look at '%s'", name);
     if (!S_ISREG(st.st_mode))
@@ -36,6 +32,26 @@ int file_read(int dir_fd, const char *name, size_t max, char **ret_data, size_t 
     if (r < 0)
         return mvm_context(err, r, "'%s'", name);
     return 0;
+}
+
+int file_read(int dir_fd, const char *name, size_t max, char **ret_data, size_t *ret_len,
+              mvm_error **err)
+{
+    mvm_autoclose int fd = -EBADF;
+    int r;
+
+    r = path_open_beneath(dir_fd, name, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, &fd, err);
+    return r < 0 ? r : read_regular(fd, name, max, ret_data, ret_len, err);
+}
+
+int file_read_path(const char *path, size_t max, char **ret_data, size_t *ret_len, mvm_error **err)
+{
+    mvm_autoclose int fd = open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd < 0)
+        return mvm_fail(err, errno == ENOENT || errno == ENOTDIR ? MVM_E_NOT_FOUND : MVM_E_SYS,
+                        errno, "open '%s'", path);
+    return read_regular(fd, path, max, ret_data, ret_len, err);
 }
 
 /* What is written, and how. */

@@ -13,6 +13,8 @@
  * *ret_data is owned by the caller and NUL-ended. */
 int file_read(int dir_fd, const char *name, size_t max, char **ret_data, size_t *ret_len,
               mvm_error **err);
+/* The same for a path that the user or the environment gave: symlinks are followed. */
+int file_read_path(const char *path, size_t max, char **ret_data, size_t *ret_len, mvm_error **err);
 /* Atomic: a reader sees the old content or the new one. @name is one component. A writer that is
  * killed leaves a file ".tmp-*" at most, for file_sweep(). */
 int file_write(int dir_fd, const char *name, const void *data, size_t len, mode_t mode,

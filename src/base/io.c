@@ -77,6 +77,22 @@ int io_write_all(int fd, const void *data, size_t len, mvm_error **err)
     return 0;
 }
 
+int io_pwrite_all(int fd, const void *data, size_t len, uint64_t offset, mvm_error **err)
+{
+    size_t at = 0;
+
+    while (at < len) {
+        ssize_t n = pwrite(fd, (const char *) data + at, len - at, (off_t) (offset + at));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return mvm_fail(err, MVM_E_SYS, errno, "write");
+        at += (size_t) n;
+    }
+    return 0;
+}
+
 int io_memfd(const char *name, const void *data, size_t len, bool seal, int *ret_fd,
              mvm_error **err)
 {

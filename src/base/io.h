@@ -18,6 +18,8 @@ int io_read_all(int fd, size_t max, char **ret_data, size_t *ret_len, mvm_error 
 ssize_t io_read_full(int fd, void *data, size_t len, mvm_error **err);
 /* Both count on a blocking descriptor; a closed pipe raises SIGPIPE as for write(2). */
 int io_write_all(int fd, const void *data, size_t len, mvm_error **err);
+/* At @offset, which stays the caller's business. */
+int io_pwrite_all(int fd, const void *data, size_t len, uint64_t offset, mvm_error **err);
 /* A memfd that holds @data, its offset at 0; @seal forbids every later change (F_SEAL_*). */
 int io_memfd(const char *name, const void *data, size_t len, bool seal, int *ret_fd,
              mvm_error **err);

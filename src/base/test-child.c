@@ -80,6 +80,26 @@ static void run_reports_the_status_and_the_last_line(void **state)
     }
 }
 
+static void run_gives_the_status_to_who_asks_for_it(void **state)
+{
+    static const struct {
+        const char *script;
+        int exited, code;
+    } cases[] = { { "echo why; exit 3", 1, 3 }, { "echo why; kill -9 $$", 0, SIGKILL } };
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct child_status status = { .code = -1 };
+        struct child_spec spec = { .argv = ARGV("sh", "-c", cases[i].script),
+                                   .ret_status = &status };
+        mvm_autofree char *out = NULL;
+
+        assert_int_equal(run(&spec, &out, NULL), 0);
+        assert_string_equal(out, "why\n");
+        assert_true(status.exited == cases[i].exited && status.code == cases[i].code);
+    }
+}
+
 static void run_keeps_the_tail_of_a_long_stderr(void **state)
 {
     static const char *const scripts[] = {
@@ -557,6 +577,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(run_gives_the_output),
         cmocka_unit_test(run_reports_the_status_and_the_last_line),
+        cmocka_unit_test(run_gives_the_status_to_who_asks_for_it),
         cmocka_unit_test(run_keeps_the_tail_of_a_long_stderr),
         cmocka_unit_test(run_takes_the_maximum_and_refuses_one_above),
         cmocka_unit_test(run_ends_at_the_time_limit),

@@ -39,6 +39,24 @@ static void read_takes_the_maximum_and_refuses_one_above(void **state)
     assert_int_equal(len, 5);
 }
 
+static void a_path_of_the_user_is_followed(void **state)
+{
+    struct sandbox *sb = *state;
+    mvm_autofree char *path = NULL, *text = NULL;
+    mvm_autoerror mvm_error *e = NULL;
+    size_t len = 0;
+
+    assert_true(asprintf(&path, "%s/root/link", sb->path) > 0);
+    assert_int_equal(file_read_path(path, 5, &text, &len, &e), MVM_E_NOT_FOUND);
+    assert_non_null(strstr(mvm_error_message(e), path));
+    assert_int_equal(symlinkat("../outside/canary", sb->root_fd, "link"), 0);
+    assert_int_equal(file_read_path(path, 4, &text, &len, NULL), MVM_E_LIMIT);
+    assert_int_equal(file_read_path(path, 5, &text, &len, NULL), 0);
+    assert_string_equal(text, "alive");
+    free(steal_ptr(&text));
+    assert_int_equal(file_read_path(sb->path, 5, &text, &len, NULL), MVM_E_FORMAT);
+}
+
 static void read_refuses_what_is_no_file_of_the_folder(void **state)
 {
     struct sandbox *sb = *state;
@@ -185,6 +203,7 @@ int main(void)
         SANDBOX_TEST(sweep_removes_what_dead_writers_left),
         SANDBOX_TEST(read_takes_the_maximum_and_refuses_one_above),
         SANDBOX_TEST(read_refuses_what_is_no_file_of_the_folder),
+        SANDBOX_TEST(a_path_of_the_user_is_followed),
         SANDBOX_TEST(write_replaces_the_file_not_what_a_link_names),
         SANDBOX_TEST(write_without_sync_is_whole_to_every_process),
         SANDBOX_TEST(write_refuses_more_than_one_name),

@@ -15,7 +15,7 @@
 /* One verb: gets its own argc and argv (argv[0] is the verb) and gives the exit status. */
 typedef int cli_verb_fn(int argc, char **argv);
 cli_verb_fn cli_run, cli_exec, cli_cp, cli_ps, cli_stats, cli_stop, cli_wait, cli_rm, cli_pull,
-    cli_images, cli_kernel, cli_doctor;
+    cli_images, cli_rmi, cli_gc, cli_kernel, cli_doctor;
 
 /* "microvm: TEXT" on stderr, one line: control characters and what is not UTF-8 are escaped. */
 void cli_print_line(const char *text);
@@ -47,6 +47,9 @@ void cli_progress_clear(struct cli_progress *p);
 
 /* Log records from the library, as "microvm: MESSAGE" on stderr. */
 void cli_log(void *user, int level, const char *module, const char *message);
+
+/* The words of --source; MVM_E_ARG for another one. */
+int cli_set_source(mvm_options *options, const char *text);
 
 /* Sizes for people: "12.3 MiB" into @out, which has room for 16 bytes. */
 const char *cli_format_size(uint64_t bytes, char out[16]);

@@ -2,26 +2,32 @@
 #include "cli/cli.h"
 
 #include "base/json.h"
-#include "image/image.h"
-#include "vm/dirs.h"
 
-#include <getopt.h>
 #include <time.h>
 
-static int print_json(const struct image_record *records, size_t n)
+/* Digits of a digest that tell images apart, as docker has it. */
+#define SHORT_DIGEST 12
+
+struct listing {
+    mvm_image_list *list; /* borrowed */
+    bool json, quiet, digests;
+};
+
+static int print_json(const mvm_image_list *list)
 {
     mvm_autojson json_t *array = json_array();
     mvm_autofree char *text = NULL;
 
-    for (size_t i = 0; i < n; i++) {
-        struct digest_text digest = digest_format(&records[i].manifest);
+    for (size_t i = 0; i < mvm_image_list_count(list); i++) {
+        const mvm_image_info *image = mvm_image_list_get(list, i);
         json_t *j = json_object();
 
-        (void) json_object_set_new(j, "name", json_string(records[i].name));
-        (void) json_object_set_new(j, "platform", json_string(records[i].platform));
-        (void) json_object_set_new(j, "digest", json_string(digest.text));
-        (void) json_object_set_new(j, "size", json_integer((json_int_t) records[i].size));
-        (void) json_object_set_new(j, "created", json_integer(records[i].created_s));
+        (void) json_object_set_new(j, "name", json_string(image->name));
+        (void) json_object_set_new(j, "platform", json_string(image->platform));
+        (void) json_object_set_new(j, "digest", json_string(image->digest));
+        (void) json_object_set_new(j, "size", json_integer((json_int_t) image->size));
+        (void) json_object_set_new(j, "unique", json_integer((json_int_t) image->unique));
+        (void) json_object_set_new(j, "created", json_integer(image->created_s));
         if (json_array_append_new(array, j) < 0)
             return cli_usage_error("out of memory");
     }
@@ -32,73 +38,111 @@ static int print_json(const struct image_record *records, size_t n)
     return 0;
 }
 
-static int print_table(const struct image_record *records, size_t n)
+/* The digest as the listing shows it. */
+static const char *digest_of_image(const struct listing *l, const mvm_image_info *image)
 {
-    int width = 5;
+    const char *colon = strchr(image->digest, ':');
 
-    for (size_t i = 0; i < n; i++)
-        if ((int) strlen(records[i].name) > width)
-            width = (int) strlen(records[i].name);
-    printf("%-*s  %-14s  %-12s  %-16s  %s\n", width, "IMAGE", "PLATFORM", "DIGEST", "CREATED",
-           "SIZE");
+    return l->digests || !colon ? image->digest : colon + 1;
+}
+
+static void print_quiet(const struct listing *l)
+{
+    for (size_t i = 0; i < mvm_image_list_count(l->list); i++)
+        printf("%.*s\n", l->digests ? -1 : SHORT_DIGEST,
+               digest_of_image(l, mvm_image_list_get(l->list, i)));
+}
+
+static void print_table(const struct listing *l)
+{
+    int width = 5, digits = l->digests ? 71 : SHORT_DIGEST;
+    size_t n = mvm_image_list_count(l->list);
+    char size[16], unique[16];
+
     for (size_t i = 0; i < n; i++) {
-        struct digest_text digest = digest_format(&records[i].manifest);
-        time_t created = (time_t) records[i].created_s;
-        char when[32] = "", size[16];
+        int len = (int) strlen(mvm_image_list_get(l->list, i)->name);
+
+        width = len > width ? len : width;
+    }
+    printf("%-*s  %-14s  %-*s  %-16s  %-10s  %s\n", width, "IMAGE", "PLATFORM", digits, "DIGEST",
+           "CREATED", "SIZE", "UNIQUE");
+    for (size_t i = 0; i < n; i++) {
+        const mvm_image_info *image = mvm_image_list_get(l->list, i);
+        time_t created = (time_t) image->created_s;
+        char when[32] = "";
         struct tm tm;
 
         if (localtime_r(&created, &tm))
             (void) strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &tm); /* fits */
-        printf("%-*s  %-14s  %-12.12s  %-16s  %s\n", width, records[i].name, records[i].platform,
-               digest_hex(&digest), when, cli_format_size(records[i].size, size));
+        printf("%-*s  %-14s  %-*.*s  %-16s  %-10s  %s\n", width, image->name, image->platform,
+               digits, digits, digest_of_image(l, image), when, cli_format_size(image->size, size),
+               cli_format_size(image->unique, unique));
     }
-    return 0;
+    if (n > 0)
+        printf("\n%s on disk, shared layers counted once\n",
+               cli_format_size(mvm_image_list_total(l->list), size));
 }
 
-static int list(const char *data_dir, bool json)
+static int list(const mvm_options *options, struct listing *l)
 {
-    mvm_autovalue(dirs) dirs = { .cache = NULL };
-    mvm_auto(image_store) store = NULL;
     mvm_autoerror mvm_error *err = NULL;
-    struct image_record *records = NULL;
-    size_t n = 0;
-    int r;
+    int r = mvm_image_list_new(options, &l->list, &err);
 
-    r = dirs_init(&dirs, data_dir, &err);
-    if (r == 0)
-        r = image_store_open(dirs.cache, &store, &err);
-    if (r == 0)
-        r = image_list(store, &records, &n, &err);
     if (r < 0)
         return cli_fail(err);
-    r = json ? print_json(records, n) : print_table(records, n);
-    image_list_free(records, n);
+    if (l->json)
+        r = print_json(l->list);
+    else if (l->quiet)
+        print_quiet(l);
+    else
+        print_table(l);
+    mvm_image_list_free(l->list);
     return r;
+}
+
+static void print_help(void)
+{
+    printf("Usage: microvm images [OPTIONS]\n\n"
+           "SIZE is what an image takes on disk, UNIQUE what of it no other image shares.\n\n"
+           "  --digests       whole digests\n"
+           "  -q, --quiet     digests alone\n"
+           "  --json          one record a name\n"
+           "  --data-dir DIR  images, kernels and VMs live there\n");
 }
 
 int cli_images(int argc, char **argv)
 {
-    static const struct option table[] = { { "json", no_argument, NULL, 'j' },
-                                           { "data-dir", required_argument, NULL, 'D' },
-                                           { "help", no_argument, NULL, 'h' },
-                                           { NULL, 0, NULL, 0 } };
-    const char *data_dir = NULL;
-    bool json = false;
-    int c;
+    static const struct option table[] = {
+        { "json", no_argument, NULL, 'j' },    { "quiet", no_argument, NULL, 'q' },
+        { "digests", no_argument, NULL, 'd' }, { "data-dir", required_argument, NULL, 'D' },
+        { "help", no_argument, NULL, 'h' },    { NULL, 0, NULL, 0 }
+    };
+    mvm_options *options = mvm_options_new();
+    struct listing l = { .list = NULL };
+    int c, r = options ? -1 : cli_usage_error("out of memory");
 
-    while ((c = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
+    while (r < 0 && (c = getopt_long(argc, argv, ":qh", table, NULL)) != -1) {
         if (c == 'j')
-            json = true;
+            l.json = true;
+        else if (c == 'q')
+            l.quiet = true;
+        else if (c == 'd')
+            l.digests = true;
         else if (c == 'D')
-            data_dir = optarg;
-        else if (c == 'h')
-            printf("Usage: microvm images [--json] [--data-dir DIR]\n");
-        if (c == 'h')
-            return 0;
-        if (c == '?' || c == ':')
-            return cli_option_error("images", c, table, argv);
+            r = mvm_options_set_data_dir(options, optarg) < 0
+                    ? cli_usage_error("images: a bad folder")
+                    : r;
+        else if (c == 'h') {
+            print_help();
+            r = 0;
+        } else {
+            r = cli_option_error("images", c, table, argv);
+        }
     }
-    if (optind != argc)
-        return cli_usage_error("images: no argument is wanted");
-    return list(data_dir, json);
+    if (r < 0 && optind != argc)
+        r = cli_usage_error("images: no argument is wanted");
+    if (r < 0)
+        r = list(options, &l);
+    mvm_options_free(options);
+    return r;
 }

@@ -22,6 +22,8 @@ static const struct {
     { "rm", cli_rm, "remove a VM that has ended" },
     { "pull", cli_pull, "get an image" },
     { "images", cli_images, "list the images that are here" },
+    { "rmi", cli_rmi, "remove images" },
+    { "gc", cli_gc, "remove what no image and no VM needs" },
     { "kernel", cli_kernel, "get, build and list guest kernels" },
     { "doctor", cli_doctor, "check this host, and say what would mend it" },
 };

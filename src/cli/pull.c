@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "base/mem.h"
+#include "cli/registry-flags.h"
 
 #include <getopt.h>
 
@@ -9,10 +10,14 @@ static void print_help(void)
 {
     printf(
         "Usage: microvm pull [OPTIONS] IMAGE\n\n"
-        "IMAGE is a reference (alpine, ghcr.io/org/app:1.2, host:5000/x@sha256:...) or oci:DIR[:TAG].\n\n"
-        "  --platform OS/ARCH[/VARIANT]  not the host's own\n"
-        "  --data-dir DIR                images, kernels and VMs live there\n"
-        "  -q, --quiet                   print nothing but the digest\n");
+        "IMAGE is a reference (alpine, ghcr.io/org/app:1.2, host:5000/x@sha256:...) or has a\n"
+        "transport: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker-daemon:REF.\n\n"
+        "      --platform OS/ARCH[/VARIANT]\n"
+        "                         not the host's own\n"
+        "      --source registry-only|local-first|registry-first|local-only\n"
+        "                         where a reference is looked for; local: the container engine\n" REGISTRY_FLAGS_HELP
+        "      --data-dir DIR     images, kernels and VMs live there\n"
+        "  -q, --quiet            print nothing but the digest\n");
 }
 
 static int pull(const char *image, mvm_options *options, bool quiet)
@@ -37,42 +42,66 @@ static int pull(const char *image, mvm_options *options, bool quiet)
     return 0;
 }
 
+struct pull_request {
+    mvm_options *options; /* borrowed */
+    bool quiet;
+};
+
+static const struct option pull_table[] = { { "platform", required_argument, NULL, 'P' },
+                                            { "source", required_argument, NULL, 'S' },
+                                            { "data-dir", required_argument, NULL, 'D' },
+                                            REGISTRY_FLAGS_TABLE,
+                                            { "quiet", no_argument, NULL, 'q' },
+                                            { "help", no_argument, NULL, 'h' },
+                                            { NULL, 0, NULL, 0 } };
+
+static int take_option(int c, struct pull_request *q, mvm_error **err)
+{
+    switch (c) {
+    case 'P':
+        return mvm_options_set_platform(q->options, optarg);
+    case 'S':
+        return cli_set_source(q->options, optarg);
+    case 'D':
+        return mvm_options_set_data_dir(q->options, optarg);
+    case 'q':
+        q->quiet = true;
+        return 0;
+    default:
+        return registry_flag_take("pull", c, q->options, optarg, err);
+    }
+}
+
+/* Negative: go on. Else done, with that exit status. */
+static int take_options(int argc, char **argv, struct pull_request *q)
+{
+    mvm_autoerror mvm_error *err = NULL;
+    int c;
+
+    while ((c = getopt_long(argc, argv, ":qh", pull_table, NULL)) != -1) {
+        if (c == 'h') {
+            print_help();
+            return 0;
+        }
+        if (c == '?' || c == ':')
+            return cli_option_error("pull", c, pull_table, argv);
+        if (take_option(c, q, &err) < 0)
+            return err ? cli_fail(err) : cli_usage_error("pull: a bad option");
+    }
+    return argc - optind == 1 ? -1 : cli_usage_error("pull: one image is wanted");
+}
+
 int cli_pull(int argc, char **argv)
 {
-    static const struct option table[] = { { "platform", required_argument, NULL, 'P' },
-                                           { "data-dir", required_argument, NULL, 'D' },
-                                           { "quiet", no_argument, NULL, 'q' },
-                                           { "help", no_argument, NULL, 'h' },
-                                           { NULL, 0, NULL, 0 } };
     mvm_options *options = mvm_options_new();
-    bool quiet = false;
-    int c, r = 0;
+    struct pull_request q = { .options = options };
+    int r;
 
-    if (!options)
+    if (!options || mvm_options_set_pull_policy(options, MVM_PULL_ALWAYS) < 0)
         return cli_usage_error("out of memory");
-    r = mvm_options_set_pull_policy(options, MVM_PULL_ALWAYS);
-    while (r == 0 && (c = getopt_long(argc, argv, ":qh", table, NULL)) != -1) {
-        if (c == 'P')
-            r = mvm_options_set_platform(options, optarg);
-        else if (c == 'D')
-            r = mvm_options_set_data_dir(options, optarg);
-        else if (c == 'q')
-            quiet = true;
-        else if (c == 'h')
-            print_help();
-        if (c == '?' || c == ':')
-            (void) cli_option_error("pull", c, table, argv);
-        if (c == 'h' || c == '?' || c == ':') {
-            mvm_options_free(options);
-            return c == 'h' ? 0 : CLI_STATUS_FAILED;
-        }
-    }
+    r = take_options(argc, argv, &q);
     if (r < 0)
-        r = cli_usage_error("pull: a bad option");
-    else if (argc - optind != 1)
-        r = cli_usage_error("pull: one image is wanted");
-    else
-        r = pull(argv[optind], options, quiet);
+        r = pull(argv[optind], options, q.quiet);
     mvm_options_free(options);
     return r;
 }

@@ -3,6 +3,7 @@
 
 #include "base/scan.h"
 #include "cli/env.h"
+#include "cli/registry-flags.h"
 #include "vm/options-internal.h"
 
 enum {
@@ -18,6 +19,7 @@ enum {
     OPT_TMPFS_ROOT,
     OPT_READ_ONLY,
     OPT_PLATFORM,
+    OPT_SOURCE,
     OPT_DATA_DIR,
     OPT_VSOCK,
     OPT_VSOCK_UDS,
@@ -46,11 +48,13 @@ static const struct option run_table[] = {
     { "read-only", no_argument, NULL, OPT_READ_ONLY },
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
     { "platform", required_argument, NULL, OPT_PLATFORM },
+    { "source", required_argument, NULL, OPT_SOURCE },
     { "data-dir", required_argument, NULL, OPT_DATA_DIR },
     { "detach", no_argument, NULL, 'd' },
     { "vsock", required_argument, NULL, OPT_VSOCK },
     { "vsock-uds", required_argument, NULL, OPT_VSOCK_UDS },
     { "no-ssh", no_argument, NULL, OPT_NO_SSH },
+    REGISTRY_FLAGS_TABLE,
     { "debug", no_argument, NULL, OPT_DEBUG },
     { "help", no_argument, NULL, OPT_HELP },
     { NULL, 0, NULL, 0 },
@@ -77,6 +81,8 @@ static void print_help(void)
         "      --rm               remove them at the end (always so without --name)\n"
         "      --pull missing|always|never\n"
         "      --platform OS/ARCH[/VARIANT]\n"
+        "      --source registry-only|local-first|registry-first|local-only\n"
+        "                         where a reference is looked for; local: the container engine\n" REGISTRY_FLAGS_HELP
         "      --kernel FILE      a vmlinux or bzImage\n"
         "      --accel auto|kvm|tcg\n"
         "      --disk-size SIZE   what may be written to the root: 16m to 8t (10g)\n"
@@ -152,6 +158,12 @@ static int take_choice(int c, mvm_options *o, const char *text, mvm_error **err)
     static const char *const pulls[] = { "missing", "always", "never", NULL };
     static const char *const accels[] = { "auto", "kvm", "tcg", NULL };
 
+    if (c == OPT_SOURCE)
+        return cli_set_source(o, text) < 0
+                   ? bad_value("--source", text,
+                               "registry-only, local-first, registry-first or local-only is wanted",
+                               err)
+                   : 0;
     if (c == OPT_PULL)
         return mvm_options_set_pull_policy(o, word_index(text, pulls)) < 0
                    ? bad_value("--pull", text, "missing, always or never is wanted", err)
@@ -220,6 +232,10 @@ static int take_text(int c, struct run_request *q, const char *text, mvm_error *
 
 static int take_option(int c, struct run_request *q, mvm_error **err)
 {
+    int r = registry_flag_take("run", c, q->options, optarg, err);
+
+    if (r <= 0)
+        return r;
     switch (c) {
     case 'c':
         return take_cpus(q->options, optarg, err);
@@ -238,6 +254,7 @@ static int take_option(int c, struct run_request *q, mvm_error **err)
     case OPT_TIMEOUT:
         return take_timeout(q->options, optarg, err);
     case OPT_PULL:
+    case OPT_SOURCE:
     case OPT_ACCEL:
         return take_choice(c, q->options, optarg, err);
     case OPT_VSOCK:

@@ -5,6 +5,9 @@
  * files, which follow the image on the guest's disk in the order of tree_layer(), those without
  * data_blocks left out. Small files lie beside their inodes.
  *
+ * What Linux cannot have is left out, as runtimes do that unpack: extended attributes but user.*,
+ * trusted.*, security.* and the POSIX ACLs, and the permissions of symlinks, which are all 0777.
+ *
  * The same tree gives the same bytes.
  */
 #ifndef EROFS_WRITER_H

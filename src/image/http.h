@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP GET, pulled: http_get() returns when the headers are here, http_read() gives the body as
- * fast as the caller takes it, and the connection stands still while the caller is busy. One
- * client, one thread.
+ * HTTP, pulled: http_send() returns when the headers are here, http_read() gives the body as fast
+ * as the caller takes it, and the connection stands still while the caller is busy. One client, one
+ * thread at a time.
  *
  * Redirects are not followed and no credentials are added: that is the registry's business, which
- * knows who may get them.
+ * knows who may get them. The environment's proxies are used (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY,
+ * NO_PROXY), but not for loopback: a proxy has another one.
  */
 #ifndef IMAGE_HTTP_H
 #define IMAGE_HTTP_H
@@ -22,6 +23,8 @@
     {                                                            \
         .connect_ms = HTTP_CONNECT_MS, .stall_ms = HTTP_STALL_MS \
     }
+/* All headers of an answer, those of interim ones included: registries send some 2 KiB. */
+#define HTTP_HEAD_MAX (256u << 10)
 
 struct http_limits {
     uint64_t connect_ms;
@@ -34,20 +37,37 @@ int http_client_new(const struct http_limits *limits, struct image_tick *tick,
                     struct http_client **ret, mvm_error **err);
 void http_client_free(struct http_client *c);
 MVM_DEFINE_AUTO(http_client, http_client_free)
+/* Another thread may take the client over, with its own tick, while it has no response. */
+void http_client_set_tick(struct http_client *c, struct image_tick *tick);
+struct image_tick *http_client_tick(const struct http_client *c);
+/* The last request got no answer because the peer's certificate is not one that we trust. */
+bool http_client_untrusted(const struct http_client *c);
+
+/* Whom to trust beyond the system's own certificates, and what to show. */
+struct http_tls {
+    char *ca; /* owned: certificates in PEM, may be several; NULL: none */
+    size_t ca_len;
+    char *cert; /* owned: path of a client certificate, with its key; NULL: none */
+    char *key;
+    bool unverified; /* the peer may be anybody */
+};
 
 struct http_request {
     const char *url;
-    const char *accept;  /* NULL: anything */
-    const char *token;   /* bearer token; NULL: none */
-    uint64_t range_from; /* 0: all of it */
+    const char *accept;         /* NULL: anything */
+    const char *authorization;  /* value of the header; NULL: none */
+    const char *form;           /* body of a POST; NULL: GET */
+    uint64_t range_from;        /* 0: all of it */
+    const char *if_range;       /* the entity tag that the range is of; NULL: not known */
+    const char *unix_socket;    /* path of the socket that leads to the peer; NULL: its address */
+    const struct http_tls *tls; /* NULL: the system's certificates alone */
 };
 
 struct http_response;
-/* @c must outlive the response. MVM_E_NET when there is no answer; *ret_retryable tells whether
- * another try may help.
- */
-int http_get(struct http_client *c, const struct http_request *request, struct http_response **ret,
-             bool *ret_retryable, mvm_error **err);
+/* @c must outlive the response. MVM_E_NET when there is no answer; *ret_retryable tells
+ * whether another try may help. */
+int http_send(struct http_client *c, const struct http_request *request, struct http_response **ret,
+              bool *ret_retryable, mvm_error **err);
 void http_response_free(struct http_response *r);
 MVM_DEFINE_AUTO(http_response, http_response_free)
 

@@ -6,29 +6,8 @@
 #ifndef IMAGE_LAYER_CONVERT_H
 #define IMAGE_LAYER_CONVERT_H
 
+#include "image/budget.h"
 #include "image/layer-stream.h"
-
-/* What an image may hold (image.md I-198 to I-202). */
-struct image_limits {
-    uint64_t plain_bytes; /* tar of all layers together */
-    uint64_t entries;     /* tar entries of all layers together */
-    uint64_t file_bytes;  /* content of all files, holes included */
-    uint64_t path_bytes;  /* names and link targets of all entries */
-    size_t depth;         /* components of a name */
-    size_t xattr_bytes;   /* names and values of one entry */
-};
-#define IMAGE_LIMITS_DEFAULT                                                               \
-    {                                                                                      \
-        .plain_bytes = LAYER_PLAIN_MAX, .entries = 1000000, .file_bytes = LAYER_PLAIN_MAX, \
-        .path_bytes = UINT64_C(1) << 30, .depth = 256, .xattr_bytes = 64u << 10            \
-    }
-
-/* What the layers of one image have used so far. Layers are converted by several threads at once:
- * every field is an atomic counter of its own, and nothing else is read through them. */
-struct image_budget {
-    struct image_limits limits; /* set once */
-    _Atomic uint64_t plain_bytes, entries, file_bytes, path_bytes;
-};
 
 struct layer_output {
     int data_fd;  /* an empty file, for writing; borrowed */

@@ -26,6 +26,17 @@
 #define LAYER_INLINE_MAX 2048u
 /* Longest name and longest link target (image.md I-196: longer than 4096 bytes is an error). */
 #define LAYER_PATH_MAX 4096u
+/* Longest component of a path (NAME_MAX of Linux), and longest target of a symlink, which Linux
+ * hands out with a NUL in a page of 4096 bytes. */
+#define LAYER_NAME_MAX 255u
+#define LAYER_SYMLINK_MAX 4095u
+/* Longest name and value of an extended attribute (XATTR_NAME_MAX of Linux; EROFS counts a value's
+ * bytes in 16 bits). */
+#define LAYER_XATTR_NAME_MAX 255u
+#define LAYER_XATTR_VALUE_MAX 65535u
+/* Device numbers that Linux and EROFS can say: 12 and 20 bits. */
+#define LAYER_DEVICE_MAJOR_MAX 0xfffu
+#define LAYER_DEVICE_MINOR_MAX 0xfffffu
 
 enum layer_kind {
     LAYER_FILE = 1,
@@ -63,7 +74,7 @@ struct layer_record {
     const void *content; /* of a file of at most LAYER_INLINE_MAX bytes; else NULL */
     uint64_t data_block; /* of a larger file: where it begins in the data file, in LAYER_BLOCK */
     const struct layer_xattr *xattrs;
-    uint16_t n_xattrs; /* the names differ from each other */
+    uint16_t n_xattrs; /* the names differ from each other; when decoded, they are sorted */
 };
 
 /* What the header says of the whole layer. */
@@ -74,12 +85,15 @@ struct layer_totals {
     uint64_t file_bytes;  /* of all files, holes included */
 };
 
-/* Writing: records in the order of the tar, then the totals (their records are counted here). */
+/* Writing: records in the order of the tar, then the totals (their records are counted here). A
+ * record that is not as struct layer_record says is refused: MVM_E_FORMAT. */
 struct layer_writer;
 /* @fd: an empty file, opened for reading and writing; borrowed. */
 int layer_writer_new(int fd, struct layer_writer **ret, mvm_error **err);
 int layer_writer_add(struct layer_writer *w, const struct layer_record *record, mvm_error **err);
 int layer_writer_finish(struct layer_writer *w, const struct layer_totals *totals, mvm_error **err);
+/* After layer_writer_finish(): length and CRC-64 (base/crc64.h) of the file. */
+void layer_writer_sum(const struct layer_writer *w, uint64_t *ret_size, uint64_t *ret_crc);
 void layer_writer_free(struct layer_writer *w);
 MVM_DEFINE_AUTO(layer_writer, layer_writer_free)
 
@@ -112,6 +126,8 @@ int layer_index_next(const struct layer_index *x, struct layer_cursor *c, mvm_er
 /* The record at @place, which layer_index_next() has given before. */
 int layer_index_get(const struct layer_index *x, layer_place place, struct layer_cursor *c,
                     mvm_error **err);
+/* The path of the record at @place, without the rest of it; NUL-ended. @place: as above. */
+const char *layer_index_path(const struct layer_index *x, layer_place place);
 /* Gives the memory of the map back to the kernel; reading goes on as before. For big indexes, every
  * few MiB. */
 void layer_index_drop(const struct layer_index *x);

@@ -11,22 +11,14 @@
 #ifndef IMAGE_LAYER_STREAM_H
 #define IMAGE_LAYER_STREAM_H
 
+#include "image/budget.h"
 #include "image/source.h"
-
-/* Most bytes of uncompressed tar in an image (image.md I-198). */
-#define LAYER_PLAIN_MAX (UINT64_C(30) << 30)
-
-/* What all layers of an image may use together. */
-struct layer_budget {
-    uint64_t max;
-    uint64_t used;
-};
 
 struct layer_stream;
 struct layer_expect {
     const struct oci_descriptor *blob; /* compressed size and digest; borrowed */
     const struct digest *diff_id;      /* borrowed */
-    struct layer_budget *plain;        /* bytes of tar; borrowed */
+    struct image_budget *budget;       /* bytes of tar are taken from it; borrowed */
     struct image_tick *tick;           /* told the compressed bytes; may be NULL; borrowed */
 };
 
@@ -38,6 +30,8 @@ MVM_DEFINE_AUTO(layer_stream, layer_stream_free)
 
 /* The next plain bytes, valid until the next call; their count, 0 at the end, a negative code. */
 ssize_t layer_stream_read(struct layer_stream *s, const void **ret_data, mvm_error **err);
+/* How many plain bytes have been read. */
+uint64_t layer_stream_plain_bytes(const struct layer_stream *s);
 /* Reads what is left and says whether all of it was what the image promised. */
 int layer_stream_finish(struct layer_stream *s, mvm_error **err);
 /* After the content turned out to be malformed: whether the blob is the one that the manifest means

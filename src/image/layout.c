@@ -1,15 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An OCI layout as a source (OCI image-spec, image-layout.md): index.json, and blobs named by their
- * digest. */
-#include "image/source.h"
+#include "image/layout.h"
 
-#include "base/file.h"
 #include "base/json.h"
-#include "base/path.h"
 #include "base/strbuf.h"
-
-#include <fcntl.h>
-#include <sys/stat.h>
 
 /* "oci-layout" is one key. */
 #define LAYOUT_FILE_MAX 4096
@@ -20,67 +13,41 @@
 
 struct layout_source {
     struct image_source base;
-    int fd;    /* owned: the layout's folder */
-    char *tag; /* owned; NULL: none asked for */
+    struct layout_files *files; /* owned */
+    char *tag;                  /* owned; NULL: none asked for */
+    bool has_root;
+    struct digest root;
 };
 
-struct layout_reader {
-    struct blob_reader base;
-    int fd; /* owned */
-};
-
-static ssize_t layout_read(struct blob_reader *base, void *data, size_t len, mvm_error **err)
+void layout_files_free(struct layout_files *files)
 {
-    struct layout_reader *reader = (struct layout_reader *) base;
-    ssize_t n;
-
-    do
-        n = read(reader->fd, data, len);
-    while (n < 0 && errno == EINTR);
-    return n < 0 ? mvm_fail(err, MVM_E_SYS, errno, "read a blob") : n;
+    if (files)
+        files->free(files);
 }
 
-static void layout_reader_free(struct blob_reader *base)
-{
-    struct layout_reader *reader = (struct layout_reader *) base;
+struct blob_path {
+    char text[BLOB_PATH_MAX];
+};
 
-    (void) close(reader->fd);
-    free(reader);
+static struct blob_path blob_path(const struct digest *digest)
+{
+    const struct digest_text text = digest_format(digest);
+    struct blob_path path;
+
+    /* Fits: both parts of a digest have their maximum. */
+    (void) snprintf(path.text, sizeof(path.text), "blobs/%.*s/%s", (int) strcspn(text.text, ":"),
+                    text.text, digest_hex(&text));
+    return path;
 }
 
 static int layout_open_blob(struct image_source *base, const struct oci_descriptor *d,
                             struct image_tick *tick, struct blob_reader **ret, mvm_error **err)
 {
     struct layout_source *s = (struct layout_source *) base;
-    const struct digest_text text = digest_format(&d->digest);
-    struct layout_reader *reader;
-    mvm_autoclose int fd = -EBADF;
-    char path[BLOB_PATH_MAX];
-    struct stat st;
-    int r;
+    const struct blob_path path = blob_path(&d->digest);
 
     (void) tick; /* a local file does not keep anybody waiting */
-    /* Fits: both parts of a digest have their maximum. */
-    (void) snprintf(path, sizeof(path), "blobs/%.*s/%s", (int) strcspn(text.text, ":"), text.text,
-                    digest_hex(&text));
-    /* Not blocking: a FIFO in the place of a blob must not hold us. */
-    r = path_open_beneath(s->fd, path, O_RDONLY | O_NONBLOCK, 0, &fd, err);
-    if (r < 0)
-        return r;
-    if (fstat(fd, &st) < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "look at '%s'", path);
-    if (!S_ISREG(st.st_mode))
-        return mvm_fail(err, MVM_E_FORMAT, 0, "'%s' is not a regular file", path);
-    reader = calloc(1, sizeof(*reader));
-    if (!reader)
-        return mvm_fail_nomem(err);
-    reader->base = (struct blob_reader){ .read = layout_read,
-                                         .free = layout_reader_free,
-                                         .has_size = true,
-                                         .size = (uint64_t) st.st_size };
-    reader->fd = steal_fd(&fd);
-    *ret = &reader->base;
-    return 0;
+    return s->files->open(s->files, path.text, ret, err);
 }
 
 static int layout_open_manifest(struct image_source *base, const struct oci_descriptor *d,
@@ -103,27 +70,51 @@ static int layout_open_manifest(struct image_source *base, const struct oci_desc
     return 0;
 }
 
-/* Which tag to take where none was asked for: NULL for the sole entry. */
-static int default_tag(const struct oci_index *index, const char **ret, mvm_error **err)
+/* One image for the platform among entries without a choice of tags; NULL: none or several. */
+static const struct oci_descriptor *sole_for_platform(const struct oci_index *index,
+                                                      const struct oci_platform *want)
+{
+    const struct oci_descriptor *found = NULL;
+
+    for (size_t i = 0; i < index->n_entries; i++) {
+        const struct oci_descriptor *d = &index->entries[i];
+
+        if (oci_media_type_kind(d->media_type) == OCI_MEDIA_UNKNOWN ||
+            (d->has_platform && oci_platform_rank(want, &d->platform) < 0))
+            continue;
+        if (found)
+            return NULL;
+        found = d;
+    }
+    return found;
+}
+
+static void list_tags(const struct oci_index *index, struct strbuf *tags)
+{
+    for (size_t i = 0; i < index->n_entries; i++)
+        if (index->entries[i].ref_name)
+            strbuf_addf(tags, "%s%s", tags->len > 0 ? ", " : "", index->entries[i].ref_name);
+}
+
+/* Which entry to take where no tag was asked for; *ret_tag where several have it. */
+static int choose_default(const struct oci_index *index, const struct oci_platform *want,
+                          const struct oci_descriptor **ret, const char **ret_tag, mvm_error **err)
 {
     mvm_autovalue(strbuf) tags = STRBUF_INIT(LAYOUT_TAGS_MAX);
 
     if (index->n_entries == 0)
         return mvm_fail(err, MVM_E_NOT_FOUND, 0, "the layout holds no image");
-    *ret = NULL;
-    if (index->n_entries == 1)
-        return 0;
-    for (size_t i = 0; i < index->n_entries; i++) {
-        const char *name = index->entries[i].ref_name;
-
-        if (!name)
-            continue;
-        if (strcmp(name, "latest") == 0) {
-            *ret = "latest";
+    *ret = index->n_entries == 1 ? &index->entries[0] : NULL;
+    for (size_t i = 0; !*ret && i < index->n_entries; i++)
+        if (index->entries[i].ref_name && strcmp(index->entries[i].ref_name, "latest") == 0) {
+            *ret_tag = "latest";
             return 0;
         }
-        strbuf_addf(&tags, "%s%s", tags.len > 0 ? ", " : "", name);
-    }
+    if (!*ret)
+        *ret = sole_for_platform(index, want);
+    if (*ret)
+        return 0;
+    list_tags(index, &tags);
     return mvm_fail(err, MVM_E_ARG, 0, "which image is meant? The layout's tags are %s",
                     tags.len > 0 ? strbuf_str(&tags) : "missing");
 }
@@ -132,25 +123,23 @@ static int fail_no_tag(const struct oci_index *index, const char *tag, mvm_error
 {
     mvm_autovalue(strbuf) tags = STRBUF_INIT(LAYOUT_TAGS_MAX);
 
-    for (size_t i = 0; i < index->n_entries; i++)
-        if (index->entries[i].ref_name)
-            strbuf_addf(&tags, "%s%s", tags.len > 0 ? ", " : "", index->entries[i].ref_name);
+    list_tags(index, &tags);
     return mvm_fail(err, MVM_E_NOT_FOUND, 0, "no tag '%s' in the layout; there is %s", tag,
                     tags.len > 0 ? strbuf_str(&tags) : "none");
 }
 
 /* One tag may stand at several entries, one a platform; with a single one its platform is not asked
  * for here, since the config tells it anyway, with the better message. */
-static int choose_entry(const struct oci_index *index, const char *tag,
-                        const struct oci_platform *want, const struct oci_descriptor **ret,
-                        mvm_error **err)
+static int choose_tagged(const struct oci_index *index, const char *tag,
+                         const struct oci_platform *want, const struct oci_descriptor **ret,
+                         mvm_error **err)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < index->n_entries; i++) {
         const char *name = index->entries[i].ref_name;
 
-        if (tag && (!name || strcmp(name, tag) != 0))
+        if (!name || strcmp(name, tag) != 0)
             continue;
         *ret = &index->entries[i];
         n++;
@@ -160,84 +149,138 @@ static int choose_entry(const struct oci_index *index, const char *tag,
     return n == 1 ? 0 : oci_index_choose(index, tag, want, ret, err);
 }
 
-static int layout_open_name(struct image_source *base, const struct oci_platform *want,
-                            struct source_document *ret, mvm_error **err)
+/* A small file as it is. */
+static int read_file(struct layout_source *s, const char *name, size_t max, char **ret,
+                     size_t *ret_len, mvm_error **err)
 {
-    struct layout_source *s = (struct layout_source *) base;
+    mvm_auto(blob_reader) reader = NULL;
+    int r = s->files->open(s->files, name, &reader, err);
+
+    if (r == 0)
+        r = blob_read_text(reader, max, ret, ret_len, err);
+    return r < 0 ? mvm_context(err, r, "'%s'", name) : 0;
+}
+
+static int open_by_index(struct layout_source *s, const struct oci_platform *want,
+                         struct source_document *ret, mvm_error **err)
+{
     mvm_autovalue(oci_document) doc = { 0 };
     mvm_autofree char *text = NULL;
     const struct oci_descriptor *d = NULL;
     const char *tag = s->tag;
     size_t len = 0;
-    int r = file_read(s->fd, "index.json", OCI_INDEX_MAX, &text, &len, err);
+    int r = read_file(s, "index.json", OCI_INDEX_MAX, &text, &len, err);
 
     if (r == 0)
         r = oci_document_parse(text, len, "application/vnd.oci.image.index.v1+json", &doc, err);
     if (r < 0)
         return mvm_context(err, r, "index.json");
     if (!tag)
-        r = default_tag(&doc.index, &tag, err);
-    if (r == 0)
-        r = choose_entry(&doc.index, tag, want, &d, err);
+        r = choose_default(&doc.index, want, &d, &tag, err);
+    if (r == 0 && !d)
+        r = choose_tagged(&doc.index, tag, want, &d, err);
     if (r < 0)
         return r;
-    return layout_open_manifest(base, d, ret, err);
+    return layout_open_manifest(&s->base, d, ret, err);
+}
+
+/* The size of a document that nothing but its digest is known of is that of its file. */
+static int open_root(struct layout_source *s, struct source_document *ret, mvm_error **err)
+{
+    const struct blob_path path = blob_path(&s->root);
+    struct oci_descriptor d = { .media_type = (char *) "", .digest = s->root };
+    mvm_auto(blob_reader) reader = NULL;
+    int r = s->files->open(s->files, path.text, &reader, err);
+
+    if (r < 0)
+        return r;
+    d.size = reader->size;
+    return layout_open_manifest(&s->base, &d, ret, err);
+}
+
+static int layout_open_name(struct image_source *base, const struct oci_platform *want,
+                            struct source_document *ret, mvm_error **err)
+{
+    struct layout_source *s = (struct layout_source *) base;
+
+    return s->has_root ? open_root(s, ret, err) : open_by_index(s, want, ret, err);
 }
 
 static void layout_free(struct image_source *base)
 {
     struct layout_source *s = (struct layout_source *) base;
 
-    if (s->fd >= 0)
-        (void) close(s->fd);
+    layout_files_free(s->files);
     free(s->tag);
     free(s);
 }
 
-static int check_version(int dir_fd, mvm_error **err)
+static int check_version(struct layout_source *s, mvm_error **err)
 {
     mvm_autofree char *text = NULL;
     mvm_autojson json_t *root = NULL;
     const char *version = NULL;
     size_t len = 0;
-    int r = file_read(dir_fd, "oci-layout", LAYOUT_FILE_MAX, &text, &len, err);
+    int r = read_file(s, "oci-layout", LAYOUT_FILE_MAX, &text, &len, err);
 
-    if (r < 0)
-        return mvm_context(err, r, "not an OCI layout");
-    r = json_parse(text, len, "oci-layout", &root, err);
+    if (r == 0)
+        r = json_parse(text, len, "oci-layout", &root, err);
     if (r == 0)
         r = json_need_str(root, "imageLayoutVersion", &version, err);
     if (r < 0)
         return mvm_context(err, r, "not an OCI layout");
     if (strcmp(version, "1.0.0") != 0)
-        return mvm_fail(err, MVM_E_UNSUPPORTED, 0, "OCI layout version '%s' is not 1.0.0", version);
+        return mvm_fail(err, MVM_E_UNSUPPORTED, 0, "OCI layout version '%.64s' is not 1.0.0",
+                        version);
     return 0;
 }
 
-int layout_source_open(const char *path, const char *tag, struct image_source **ret,
-                       mvm_error **err)
+static int source_new(struct layout_files *files, struct layout_source **ret, mvm_error **err)
 {
-    mvm_auto(image_source) source = NULL;
     struct layout_source *s = calloc(1, sizeof(*s));
-    int r;
 
-    if (!s)
+    if (!s) {
+        layout_files_free(files);
         return mvm_fail_nomem(err);
+    }
     s->base = (struct image_source){ .open_name = layout_open_name,
                                      .open_manifest = layout_open_manifest,
                                      .open_blob = layout_open_blob,
                                      .free = layout_free };
+    s->files = files;
+    *ret = s;
+    return 0;
+}
+
+int layout_source_new(struct layout_files *files, const char *tag, struct image_source **ret,
+                      mvm_error **err)
+{
+    mvm_auto(image_source) source = NULL;
+    struct layout_source *s = NULL;
+    int r = source_new(files, &s, err);
+
+    if (r < 0)
+        return r;
     source = &s->base;
-    /* The user's own path: links in it are theirs. */
-    s->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (s->fd < 0)
-        return mvm_fail(err, errno == ENOENT ? MVM_E_NOT_FOUND : MVM_E_SYS, errno,
-                        "open the folder '%s'", path);
     if (tag && !(s->tag = strdup(tag)))
         return mvm_fail_nomem(err);
-    r = check_version(s->fd, err);
+    r = check_version(s, err);
     if (r < 0)
         return r;
     *ret = steal_ptr(&source);
+    return 0;
+}
+
+int layout_source_new_at(struct layout_files *files, const struct digest *root,
+                         struct image_source **ret, mvm_error **err)
+{
+    struct layout_source *s = NULL;
+    int r = source_new(files, &s, err);
+
+    if (r < 0)
+        return r;
+    s->root = *root;
+    s->has_root = true;
+    *ret = &s->base;
     return 0;
 }

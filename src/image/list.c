@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The names that the store knows: refs/. */
-#include "image/store-internal.h"
+#include "image/store-usage.h"
 
 #include "base/file.h"
 #include "base/json.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <time.h>
 
 /* A record is a name of a few hundred bytes, a platform, a digest and a time. */
@@ -122,35 +119,11 @@ void image_list_free(struct image_record *records, size_t n)
     free(records);
 }
 
-struct record_list {
-    struct image_record *items; /* owned */
-    size_t n, cap;
-};
-static void record_list_deinit(struct record_list *l)
+bool store_is_ref(const char *file)
 {
-    image_list_free(l->items, l->n);
-}
-MVM_DEFINE_AUTOVALUE(record_list, record_list_deinit)
+    size_t n = strlen(file);
 
-/* A name whose image is gone, or a file that is no record, is not listed: the store mends it at the
- * next pull. */
-static int list_add(struct image_store *s, const char *file, struct record_list *list,
-                    mvm_error **err)
-{
-    mvm_autovalue(image_record) record = { 0 };
-    mvm_auto(image) image = NULL;
-    int r = store_ref_read(s, file, &record, NULL);
-
-    if (r == 0)
-        r = store_load_image(s, &record.manifest, &image, NULL);
-    if (r < 0)
-        return 0;
-    record.size = image->root_size;
-    if (mem_grow(&list->items, &list->cap, list->n, sizeof(*list->items)) < 0)
-        return mvm_fail_nomem(err);
-    list->items[list->n++] = record;
-    record = (struct image_record){ 0 };
-    return 0;
+    return n > 5 && file[0] != '.' && strcmp(file + n - 5, ".json") == 0;
 }
 
 static int record_order(const void *a, const void *b)
@@ -161,33 +134,47 @@ static int record_order(const void *a, const void *b)
     return order ? order : strcmp(x->platform, y->platform);
 }
 
-int image_list(struct image_store *store, struct image_record **ret, size_t *ret_n, mvm_error **err)
+/* A name whose image is gone, or a file that is no record, is not listed: the store mends it at the
+ * next pull. */
+static size_t take_records(struct store_names *names, const struct store_usage *usage,
+                           struct image_record *to)
 {
-    mvm_autovalue(record_list) list = { 0 };
-    int fd = openat(store->refs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    const struct dirent *e;
-    int r = 0;
+    size_t n = 0;
 
-    if (!dir) {
-        r = mvm_fail(err, MVM_E_SYS, errno, "list the image store");
-        if (fd >= 0)
-            (void) close(fd);
-        return r;
-    }
-    while (r == 0 && (e = readdir(dir)) != NULL) {
-        size_t n = strlen(e->d_name);
+    for (size_t i = 0; i < names->n; i++) {
+        struct image_record *record = &names->items[i].record;
+        const struct store_name name = store_image_name(&record->manifest);
+        const struct usage_image *image = store_usage_image(usage, name.text);
 
-        if (n > 5 && e->d_name[0] != '.' && strcmp(e->d_name + n - 5, ".json") == 0)
-            r = list_add(store, e->d_name, &list, err);
+        if (!image || names->items[i].identity)
+            continue;
+        record->size = image->size;
+        record->unique = image->unique;
+        to[n++] = *record;
+        *record = (struct image_record){ 0 };
     }
-    (void) closedir(dir);
+    return n;
+}
+
+int image_list(struct image_store *store, struct image_record **ret, size_t *ret_n,
+               uint64_t *ret_total, mvm_error **err)
+{
+    mvm_autovalue(store_usage) usage = { .n_images = 0 };
+    mvm_autovalue(store_names) names = { .n = 0 };
+    struct image_record *records;
+    int r = store_names_read(store, &names, err);
+
+    if (r == 0)
+        r = store_usage_read(store, &usage, err);
     if (r < 0)
         return r;
-    if (list.n > 0)
-        qsort(list.items, list.n, sizeof(*list.items), record_order);
-    *ret = steal_ptr(&list.items);
-    *ret_n = list.n;
-    list.n = 0;
+    records = mem_array(names.n, sizeof(*records));
+    if (!records)
+        return mvm_fail_nomem(err);
+    *ret_n = take_records(&names, &usage, records);
+    if (*ret_n > 1)
+        qsort(records, *ret_n, sizeof(*records), record_order);
+    *ret = records;
+    *ret_total = usage.total;
     return 0;
 }

@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a manifest to an image in the store. All of it happens in one temporary folder that goes
- * with any failure. */
+/* From a manifest to an image in the store: what of it is there already is kept. */
 #include "image/pull-internal.h"
+#include "image/store-gc.h"
 
 #include "base/file.h"
-#include "base/path.h"
-#include "image/rootfs-image.h"
-#include "image/tree-remove.h"
-
-#define TREE_NAME "root"
 
 /* Fetches the config into the temporary folder. */
 static int fetch_config(struct pull *p, const struct store_temp *temp, struct oci_config *config,
@@ -27,106 +22,105 @@ static int fetch_config(struct pull *p, const struct store_temp *temp, struct oc
     r = oci_config_parse(text, len, config, err);
     if (r == 0)
         r = pull_check_platform(p, config, err);
-    if (r == 0 && config->n_diff_ids != m->n_layers)
-        r = mvm_fail(err, MVM_E_FORMAT, 0,
-                     "the manifest has %zu layers, the image config %zu diffIDs", m->n_layers,
-                     config->n_diff_ids);
     return r < 0 ? r : file_write(temp->fd, STORE_CONFIG, text, len, 0600, err);
 }
 
-struct layering {
-    struct rootfs_unpack *unpack; /* borrowed */
-    struct layer_budget plain;
-};
-
-static int apply_layer(struct pull *p, struct layering *l, const struct oci_descriptor *blob,
-                       const struct digest *diff_id, mvm_error **err)
+/* A pull that was broken off goes on later with the layers that it has; one that ended since the
+ * image is bad, or the disk full, keeps nothing. */
+static bool is_worth_keeping(int r)
 {
-    const struct layer_expect expect = {
-        .blob = blob, .diff_id = diff_id, .plain = &l->plain, .tick = &p->tick
-    };
-    mvm_auto(blob_reader) reader = NULL;
-    mvm_auto(layer_stream) stream = NULL;
-    int r = p->source->open_blob(p->source, blob, &p->tick, &reader, err);
-
-    if (r == 0)
-        r = layer_stream_new(reader, &expect, &stream, err);
-    if (r == 0)
-        r = rootfs_unpack_layer(l->unpack, stream, &p->tick, err);
-    return r;
+    return r == MVM_E_NET || r == MVM_E_CANCELLED || r == MVM_E_TIMEOUT || r == MVM_E_AUTH;
 }
 
-static int apply_layers(struct pull *p, struct rootfs_unpack *unpack,
-                        const struct oci_config *config, mvm_error **err)
+/* Those of them that no other image has. What cannot be removed is left to a gc. */
+static void drop_layers(struct pull *p, const struct oci_config *config)
 {
-    const struct oci_manifest *m = &p->found.doc.manifest;
-    struct layering l = { .unpack = unpack, .plain = { .max = LAYER_PLAIN_MAX } };
+    const struct gc g = { .store = p->store };
+    mvm_autofree struct store_name *names = mem_array(config->n_diff_ids, sizeof(*names));
 
-    for (size_t i = 0; i < m->n_layers; i++) {
-        const struct digest_text text = digest_format(&m->layers[i].digest);
-        int r;
+    if (!names)
+        return;
+    for (size_t i = 0; i < config->n_diff_ids; i++)
+        names[i] = store_layer_name(&config->diff_ids[i]);
+    (void) gc_remove_layers(&g, names, config->n_diff_ids, NULL);
+}
 
-        p->tick.now = (struct image_progress){ .phase = IMAGE_PHASE_LAYER,
-                                               .layer = (unsigned) i + 1,
-                                               .layers = (unsigned) m->n_layers,
-                                               .total = m->layers[i].size,
-                                               .name = text.text };
-        r = image_tick_now(&p->tick, err);
-        if (r == 0)
-            r = apply_layer(p, &l, &m->layers[i], &config->diff_ids[i], err);
-        if (r == 0)
-            r = image_tick_now(&p->tick, err);
-        p->tick.now.name = p->name.qualified;
-        if (r < 0)
-            return mvm_context(err, r, "layer %zu of %zu: %s", i + 1, m->n_layers, text.text);
+void pull_forget(struct pull *p, struct image *image, int why)
+{
+    const struct store_name name = store_image_name(&image->manifest);
+    const struct gc g = { .store = p->store };
+    mvm_autovalue(oci_config) config = image->config;
+    mvm_autovalue(store_names) names = { .n = 0 };
+    mvm_autoclose int fd = -EBADF;
+
+    image->config = (struct oci_config){ .os = NULL };
+    image_free(image);
+    if (gc_lock_image(&g, name.text, &fd, NULL) == 0 &&
+        store_names_read(p->store, &names, NULL) == 0 && !store_names_have(&names, name.text) &&
+        gc_remove_image(&g, name.text, fd, NULL) == 0 && !is_worth_keeping(why))
+        drop_layers(p, &config);
+}
+
+static int get_layers(struct pull *p, const struct store_temp *temp,
+                      const struct oci_config *config, struct pull_layers *layers, mvm_error **err)
+{
+    int r = pull_layers_plan(p, config, layers, err);
+
+    if (r < 0)
+        return r;
+    r = pull_layers_fetch(p, temp, layers, err);
+    if (r < 0 && !is_worth_keeping(r)) {
+        pull_layers_deinit(layers);
+        drop_layers(p, config);
     }
-    return 0;
-}
-
-static int make_rootfs(struct pull *p, const struct store_temp *temp,
-                       const struct owner_map *owners, mvm_error **err)
-{
-    const struct rootfs_image_spec spec = {
-        .dir_fd = temp->fd, .directory = TREE_NAME, .output = STORE_ROOTFS, .owners = owners
-    };
-    int r;
-
-    p->tick.now.phase = IMAGE_PHASE_BUILD;
-    r = image_tick_now(&p->tick, err);
-    if (r == 0)
-        r = rootfs_image_build(&spec, &p->tick, err);
-    if (r == 0)
-        r = tree_remove(temp->fd, TREE_NAME, &p->tick, err);
     return r;
 }
 
-static int fill_temp(struct pull *p, const struct store_temp *temp, mvm_error **err)
+/* The documents come last into the store, so that they never name a layer that is not there. */
+static int make_image(struct pull *p, struct store_temp *temp, struct image **ret, mvm_error **err)
 {
-    const struct unpack_limits limits = UNPACK_LIMITS_DEFAULT;
-    mvm_autovalue(oci_config) config = { 0 };
-    mvm_auto(rootfs_unpack) unpack = NULL;
-    mvm_autoclose int root = -EBADF;
-    int r = file_write(temp->fd, STORE_MANIFEST, p->found.text, p->found.len, 0600, err);
+    mvm_autovalue(pull_layers) layers = { .n = 0 };
+    mvm_autovalue(oci_config) config = { .os = NULL };
+    int r = fetch_config(p, temp, &config, err);
 
     if (r == 0)
-        r = fetch_config(p, temp, &config, err);
+        r = get_layers(p, temp, &config, &layers, err);
     if (r == 0)
-        r = path_make_dir_at(temp->fd, TREE_NAME, 0700, &root, err);
+        r = file_write(temp->fd, STORE_MANIFEST, p->found.text, p->found.len, 0600, err);
     if (r == 0)
-        r = rootfs_unpack_new(root, &limits, p->options->log, &unpack, err);
-    if (r == 0)
-        r = apply_layers(p, unpack, &config, err);
-    if (r == 0)
-        r = rootfs_unpack_finish(unpack, &p->tick, err);
-    return r < 0 ? r : make_rootfs(p, temp, rootfs_unpack_owners(unpack), err);
+        r = store_commit_image(temp, &p->found.digest, ret, err);
+    return r;
 }
 
-int pull_build(struct pull *p, mvm_error **err)
+/* Some of its layers are gone, or damaged. */
+static int mend_image(struct pull *p, const struct store_temp *temp, const struct image *image,
+                      mvm_error **err)
 {
+    mvm_autovalue(pull_layers) layers = { .n = 0 };
+    int r = pull_check_platform(p, &image->config, err);
+
+    return r < 0 ? r : get_layers(p, temp, &image->config, &layers, err);
+}
+
+/* The lock makes a second process wait; it then finds what the first one made. */
+int pull_build(struct pull *p, struct image **ret, mvm_error **err)
+{
+    const struct store_name name = store_image_name(&p->found.digest);
+    mvm_autovalue(store_lock) lock = STORE_LOCK_NONE;
     mvm_autovalue(store_temp) temp = STORE_TEMP_NONE;
-    int r = store_temp_new(p->store, &temp, err);
+    mvm_auto(image) image = NULL;
+    int r = store_lock_take(p->store, name.text, &p->tick, &lock, err);
 
     if (r == 0)
-        r = fill_temp(p, &temp, err);
-    return r < 0 ? r : store_temp_commit(&temp, &p->found.digest, err);
+        r = store_temp_new(p->store, &temp, err);
+    if (r < 0)
+        return r;
+    if (store_load_image(p->store, &p->found.digest, &image, NULL) == 0)
+        r = mend_image(p, &temp, image, err);
+    else
+        r = make_image(p, &temp, &image, err);
+    if (r < 0)
+        return r;
+    *ret = steal_ptr(&image);
+    return 0;
 }

@@ -1,20 +1,121 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Anonymous bearer tokens (the Docker token protocol): the registry names a realm, which gives a
- * token for a while. */
+/*
+ * What a registry asks for, and what we have. Credentials are looked up when a registry wants some
+ * and not before, since a helper program may have to be run for them; where there are none a bearer
+ * token may still be had by anybody.
+ */
 #include "base/clock.h"
-#include "base/json.h"
+#include "base/scan.h"
+#include "image/base64.h"
 #include "image/registry-internal.h"
 
-#include <curl/curl.h>
+#include <time.h>
 
-/* Of the token server's answer; of a lifetime that it does not tell (image.md I-85). */
-#define TOKEN_BODY_MAX (64u << 10)
-#define TOKEN_LIFE_DEFAULT_S 60
-#define TOKEN_LIFE_MAX_S (365u * 86400)
 /* A token that ends within this time is renewed before it is used. */
 #define TOKEN_MARGIN_MS 5000
 
-int registry_read_challenge(struct registry *g, struct http_response *response, mvm_error **err)
+static struct timespec turn_deadline(void)
+{
+    struct timespec t;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_nsec += IMAGE_TICK_MS * 1000000L;
+    t.tv_sec += t.tv_nsec / 1000000000L;
+    t.tv_nsec %= 1000000000L;
+    return t;
+}
+
+static int turn_take(struct endpoint *e, struct http_client *c, mvm_error **err)
+{
+    for (;;) {
+        const struct timespec until = turn_deadline();
+        bool taken;
+        int r;
+
+        (void) pthread_mutex_lock(&e->lock);
+        if (e->turn_taken)
+            (void) pthread_cond_timedwait(&e->turn_given, &e->lock, &until);
+        taken = e->turn_taken;
+        e->turn_taken = true;
+        (void) pthread_mutex_unlock(&e->lock);
+        if (!taken)
+            return 0;
+        r = image_tick(http_client_tick(c), err);
+        if (r < 0)
+            return r;
+    }
+}
+
+static void turn_give(struct endpoint *e)
+{
+    (void) pthread_mutex_lock(&e->lock);
+    e->turn_taken = false;
+    (void) pthread_cond_signal(&e->turn_given);
+    (void) pthread_mutex_unlock(&e->lock);
+}
+
+static int basic_value(const struct credentials *c, char **ret, mvm_error **err)
+{
+    mvm_autofree char *pair = NULL, *encoded = NULL;
+    int n = asprintf(&pair, "%s:%s", c->username, c->password);
+
+    if (n < 0) {
+        pair = NULL;
+        return mvm_fail_nomem(err);
+    }
+    encoded = base64_encode(pair, (size_t) n);
+    explicit_bzero(pair, (size_t) n);
+    if (!encoded || asprintf(ret, "Basic %s", encoded) < 0) {
+        *ret = NULL;
+        return mvm_fail_nomem(err);
+    }
+    return 0;
+}
+
+static int bearer_value(const char *token, char **ret, mvm_error **err)
+{
+    if (asprintf(ret, "Bearer %s", token) < 0) {
+        *ret = NULL;
+        return mvm_fail_nomem(err);
+    }
+    return 0;
+}
+
+int credentials_basic(const struct credentials *c, char **ret, mvm_error **err)
+{
+    *ret = NULL;
+    return c->username ? basic_value(c, ret, err) : 0;
+}
+
+static int bearer(struct endpoint *e, struct http_client *c, char **ret, mvm_error **err)
+{
+    int r = 0;
+
+    if (e->credentials.registry_token)
+        return bearer_value(e->credentials.registry_token, ret, err);
+    if (!e->token || clock_now_ms() + TOKEN_MARGIN_MS >= e->token_until_ms)
+        r = token_fetch(e, c, err);
+    if (r < 0)
+        return mvm_context(err, r, "ask for a token");
+    return bearer_value(e->token, ret, err);
+}
+
+int endpoint_authorize(struct endpoint *e, struct http_client *c, char **ret, mvm_error **err)
+{
+    int r = turn_take(e, c, err);
+
+    *ret = NULL;
+    if (r < 0)
+        return r;
+    if (e->challenge.scheme == CHALLENGE_BASIC)
+        r = credentials_basic(&e->credentials, ret, err);
+    else if (e->challenge.scheme == CHALLENGE_BEARER)
+        r = bearer(e, c, ret, err);
+    turn_give(e);
+    return r;
+}
+
+static int read_challenge(struct http_response *response, struct challenge *ret, mvm_error **err)
 {
     for (size_t i = 0;; i++) {
         const char *header = http_header(response, "WWW-Authenticate", i);
@@ -29,128 +130,79 @@ int registry_read_challenge(struct registry *g, struct http_response *response, 
             return r;
         if (c.scheme == CHALLENGE_NONE)
             continue;
-        if (c.scheme == CHALLENGE_BASIC)
-            return mvm_fail(err, MVM_E_AUTH, 0, "the registry wants a user name and a password");
-        if (!c.realm || !*c.realm)
+        if (c.scheme == CHALLENGE_BEARER && (!c.realm || !*c.realm))
             return mvm_fail(err, MVM_E_FORMAT, 0, "the registry wants a token, but names no realm");
-        challenge_deinit(&g->challenge);
-        g->challenge = c;
+        *ret = c;
         c = (struct challenge){ 0 };
-        free(steal_ptr(&g->token));
         return 0;
     }
 }
 
-static bool add_query(CURLU *u, const char *name, const char *value)
+/* A helper that fails is told only if the registry wants nobody without credentials. */
+static int look_up(struct endpoint *e, struct http_client *c, mvm_error **err)
 {
-    char *text = NULL;
-    bool good;
-
-    if (asprintf(&text, "%s=%s", name, value) < 0)
-        return false;
-    good = curl_url_set(u, CURLUPART_QUERY, text, CURLU_APPENDQUERY | CURLU_URLENCODE) == CURLUE_OK;
-    free(text);
-    return good;
-}
-
-/* The scope that the registry asked for, and our own: pulling from this repository. */
-static char *token_scope(const struct registry *g)
-{
-    const char *asked = g->challenge.scope;
-    mvm_autofree char *own = NULL;
-    char *both = NULL;
-
-    if (asprintf(&own, "repository:%s:pull", g->ref->repository) < 0) {
-        own = NULL;
-        return NULL;
-    }
-    if (!asked || !*asked || strcmp(asked, own) == 0)
-        return steal_ptr(&own);
-    return asprintf(&both, "%s %s", asked, own) < 0 ? NULL : both;
-}
-
-static int token_url(const struct registry *g, char **ret, mvm_error **err)
-{
-    mvm_autofree char *scope = token_scope(g);
-    CURLU *u = curl_url();
-    char *text = NULL;
-    bool good = u && scope && curl_url_set(u, CURLUPART_URL, g->challenge.realm, 0) == CURLUE_OK &&
-                (!g->challenge.service || add_query(u, "service", g->challenge.service)) &&
-                add_query(u, "scope", scope) &&
-                curl_url_get(u, CURLUPART_URL, &text, 0) == CURLUE_OK;
-    char *copy = good ? strdup(text) : NULL;
-
-    curl_free(text);
-    curl_url_cleanup(u);
-    if (!copy)
-        return mvm_fail(err, MVM_E_FORMAT, 0, "the realm '%.256s' is not a URL",
-                        g->challenge.realm);
-    *ret = copy;
-    return 0;
-}
-
-/* A token goes into a header: nothing else than visible ASCII may be in it. */
-static bool token_is_safe(const char *token)
-{
-    for (const char *c = token; *c; c++)
-        if (*c <= ' ' || *c > '~')
-            return false;
-    return *token != '\0';
-}
-
-static int token_read(struct registry *g, const char *body, size_t len, mvm_error **err)
-{
-    mvm_autojson json_t *root = NULL;
-    const char *token = NULL, *access = NULL;
-    uint64_t life = 0;
-    int r = json_parse(body, len, "token", &root, err);
-
-    if (r == 0)
-        r = json_get_str(root, "token", &token, err);
-    if (r == 0)
-        r = json_get_str(root, "access_token", &access, err);
-    if (r == 0)
-        r = json_get_u64(root, "expires_in", TOKEN_LIFE_MAX_S, &life, err);
-    if (r < 0)
-        return r;
-    token = access ? access : token;
-    if (!token)
-        return mvm_fail(err, MVM_E_FORMAT, 0, "no token in the response");
-    if (!token_is_safe(token))
-        return mvm_fail(err, MVM_E_FORMAT, 0, "the token in the response is malformed");
-    free(g->token);
-    g->token = strdup(token);
-    g->token_until_ms = clock_now_ms() + 1000 * (life > 0 ? life : TOKEN_LIFE_DEFAULT_S);
-    return g->token ? 0 : mvm_fail_nomem(err);
-}
-
-static int token_fetch(struct registry *g, mvm_error **err)
-{
-    const struct registry_request rq = { .accept = "application/json", .tries = 3 };
-    mvm_auto(http_response) response = NULL;
-    mvm_autofree char *url = NULL, *body = NULL;
-    size_t len = 0;
-    int r = registry_check_target(g, g->challenge.realm, "realm", err);
-
-    if (r == 0)
-        r = token_url(g, &url, err);
-    if (r == 0)
-        r = registry_send(g, url, &rq, &response, err);
-    if (r < 0)
-        return r;
-    if (http_status(response) != 200)
-        return registry_fail(response, url, err);
-    r = http_read_all(response, TOKEN_BODY_MAX, &body, &len, err);
-    return r < 0 ? r : token_read(g, body, len, err);
-}
-
-int registry_ensure_token(struct registry *g, mvm_error **err)
-{
+    mvm_autoerror mvm_error *why = NULL;
     int r;
 
-    if (g->challenge.scheme != CHALLENGE_BEARER ||
-        (g->token && clock_now_ms() + TOKEN_MARGIN_MS < g->token_until_ms))
+    if (e->credentials_known)
         return 0;
-    r = token_fetch(g, err);
-    return r < 0 ? mvm_context(err, r, "ask for a token") : 0;
+    r = auth_store_find(e->auth, e->name, e->repository, http_client_tick(c), &e->credentials,
+                        &why);
+    if (r == MVM_E_NOT_FOUND || r == MVM_E_CHILD || r == MVM_E_TIMEOUT || r == MVM_E_LIMIT ||
+        r == MVM_E_SYS || r == MVM_E_FORMAT) {
+        e->no_credentials = strdup(mvm_error_message(why));
+        r = e->no_credentials ? 0 : mvm_fail_nomem(err);
+    } else if (r < 0) {
+        error_move(err, steal_ptr(&why));
+    }
+    e->credentials_known = r == 0;
+    return r;
+}
+
+static int take_challenge(struct endpoint *e, struct http_client *c, struct http_response *response,
+                          mvm_error **err)
+{
+    struct challenge asked = { 0 };
+    int r = read_challenge(response, &asked, err);
+
+    if (r < 0)
+        return r;
+    challenge_deinit(&e->challenge);
+    e->challenge = asked;
+    free(steal_ptr(&e->token));
+    r = look_up(e, c, err);
+    if (r == 0 && asked.scheme == CHALLENGE_BASIC && !e->credentials.username)
+        r = mvm_fail(err, MVM_E_AUTH, 0,
+                     "%s wants a user name and a password, and none are known for it", e->host);
+    return r;
+}
+
+/* Another thread has renewed the token meanwhile. */
+static bool is_outdated(const struct endpoint *e, const char *used)
+{
+    return used && e->token && scan_has_prefix(used, "Bearer ") &&
+           strcmp(used + strlen("Bearer "), e->token) != 0;
+}
+
+int endpoint_challenged(struct endpoint *e, struct http_client *c, struct http_response *response,
+                        const char *used, mvm_error **err)
+{
+    int r = turn_take(e, c, err);
+
+    if (r < 0)
+        return r;
+    if (!is_outdated(e, used))
+        r = take_challenge(e, c, response, err);
+    turn_give(e);
+    return r;
+}
+
+int endpoint_explain(struct endpoint *e, struct http_client *c, int r, mvm_error **err)
+{
+    if (r != MVM_E_AUTH || turn_take(e, c, NULL) < 0)
+        return r;
+    if (e->no_credentials)
+        r = mvm_context(err, r, "%s; and without credentials", e->no_credentials);
+    turn_give(e);
+    return r;
 }

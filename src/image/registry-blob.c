@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A blob of a registry as a reader. A body that breaks off is taken up again where it ended
- * (image.md I-92). */
+/* A blob of a registry as a reader. A body that breaks off or stands still is taken up again where
+ * it ended (image.md I-92), and at the next endpoint when this one gets no further. */
+#include "image/registry-headers.h"
 #include "image/registry-internal.h"
 
-/* Times that a body may be taken up again without a single byte more. */
+/* Times that a body may be taken up again without a single byte more, and in all: each may cost
+ * what came before once more, where ranges are not known. */
 #define RESUME_TRIES 3
+#define RESUMES_MAX 100
 #define RESUME_WAIT_MS 500
 /* What a server sends again because it knows no ranges is thrown away in pieces of this size. */
 #define SKIP_PIECE (64u << 10)
@@ -13,11 +16,16 @@ struct registry_reader {
     struct blob_reader base;
     struct registry *registry;      /* borrowed */
     struct image_tick *tick;        /* borrowed; NULL: nobody is told */
+    struct http_client *client;     /* owned; back to the registry at the end */
     struct http_response *response; /* owned */
-    char *path;                     /* owned */
-    uint64_t wanted;                /* bytes that the descriptor promises */
-    uint64_t done;                  /* bytes handed out */
-    unsigned tries;                 /* since the last byte */
+    struct digest_text digest;
+    size_t at;        /* the endpoint that is read from */
+    char *etag;       /* owned: of the body there, if it can be used; else NULL */
+    bool no_range;    /* ranges that came were wrong: only whole bodies from now on */
+    uint64_t wanted;  /* bytes that the descriptor promises */
+    uint64_t done;    /* bytes handed out */
+    unsigned tries;   /* since the last byte */
+    unsigned resumes; /* in all */
 };
 
 static int skip(struct http_response *response, uint64_t len, mvm_error **err)
@@ -38,29 +46,111 @@ static int skip(struct http_response *response, uint64_t len, mvm_error **err)
     return 0;
 }
 
-/* 206 must begin where we stand; the digest tells if it lies. */
-static int resume(struct registry_reader *b, mvm_error **err)
+/* Makes the body begin where we stand: a part must say that it does, of all of it something is
+ * thrown away. That it is still the same, the digest tells. */
+static int align(const struct registry_reader *b, struct http_response *response, mvm_error **err)
 {
-    const struct registry_request rq = { .range_from = b->done, .with_token = true, .tries = 1 };
+    const char *header = http_header(response, "Content-Range", 0);
+    struct content_range range = { 0 };
+
+    if (http_status(response) != 206)
+        return skip(response, b->done, err);
+    if (!header || !content_range_parse(header, &range))
+        return mvm_fail(err, MVM_E_FORMAT, 0, "a part of the body that does not say which");
+    if (range.first != b->done || (range.total != UINT64_MAX && range.total != b->wanted))
+        return mvm_fail(err, MVM_E_FORMAT, 0,
+                        "the part from byte %llu of %llu, asked was from %llu of %llu",
+                        (unsigned long long) range.first, (unsigned long long) range.total,
+                        (unsigned long long) b->done, (unsigned long long) b->wanted);
+    return 0;
+}
+
+/* A mirror whose blob has another size is passed over; the registry's own is told by who reads. */
+static int check_start(struct registry_reader *b, const struct endpoint *e,
+                       struct http_response *response, mvm_error **err)
+{
+    const char *etag = http_header(response, "ETag", 0);
+    uint64_t size = 0;
+    bool has_size = http_length(response, &size);
+
+    if (e->mirror && has_size && size != b->wanted)
+        return mvm_fail(err, MVM_E_DIGEST, 0, "%s: %llu bytes, manifest says %llu", b->digest.text,
+                        (unsigned long long) size, (unsigned long long) b->wanted);
+    b->base.has_size = has_size;
+    b->base.size = size;
+    return text_replace(&b->etag, etag && etag_is_strong(etag) ? etag : NULL) < 0
+               ? mvm_fail_nomem(err)
+               : 0;
+}
+
+static int open_at(struct endpoint *e, void *user, mvm_error **err)
+{
+    struct registry_reader *b = user;
+    mvm_auto(http_response) response = NULL;
+    mvm_autofree char *path = NULL;
+    const struct registry_request rq = { .range_from = b->no_range ? 0 : b->done,
+                                         .if_range = b->etag,
+                                         .tries = e->tries };
     int r;
 
-    http_response_free(steal_ptr(&b->response));
-    r = registry_get(b->registry, b->path, &rq, &b->response, err);
+    if (asprintf(&path, "/v2/%s/blobs/%s", e->repository, b->digest.text) < 0) {
+        path = NULL;
+        return mvm_fail_nomem(err);
+    }
+    r = endpoint_get(e, b->client, path, &rq, &response, err);
     if (r < 0)
         return r;
-    return http_status(b->response) == 206 ? 0 : skip(b->response, b->done, err);
+    r = b->done == 0 ? check_start(b, e, response, err) : align(b, response, err);
+    if (r < 0)
+        return mvm_context(err, r, "GET %s%s", e->roots[endpoint_scheme(e)], path);
+    b->response = steal_ptr(&response);
+    return 0;
+}
+
+static int open_somewhere(struct registry_reader *b, mvm_error **err)
+{
+    size_t before = b->at;
+    int r = registry_try_each(b->registry, &b->at, open_at, b, err);
+
+    if (b->at != before)
+        free(steal_ptr(&b->etag)); /* another host has its own */
+    return r;
 }
 
 /* The next bytes of the body that is open, or of one that takes it up again. */
 static ssize_t read_some(struct registry_reader *b, void *data, size_t len, mvm_error **err)
 {
-    int r = b->response ? 0 : resume(b, err);
+    const struct endpoint *e = NULL;
+    int r = b->response ? 0 : open_somewhere(b, err);
     ssize_t n;
 
     if (r < 0)
         return r;
     n = http_read(b->response, data, len, err);
-    return n < 0 ? mvm_context(err, (int) n, "GET %s%s", b->registry->root, b->path) : n;
+    e = &b->registry->endpoints[b->at];
+    return n < 0 ? mvm_context(err, (int) n, "GET %s/v2/%s/blobs/%s",
+                               e->roots[endpoint_scheme((struct endpoint *) e)], e->repository,
+                               b->digest.text)
+                 : n;
+}
+
+/* After a failure with @code: is there another way? */
+static bool may_resume(struct registry_reader *b, int code)
+{
+    if ((code != MVM_E_NET && code != MVM_E_FORMAT) || b->done >= b->wanted ||
+        ++b->resumes > RESUMES_MAX)
+        return false;
+    if (code == MVM_E_FORMAT && (b->no_range || b->done == 0))
+        return false;
+    b->no_range = b->no_range || code == MVM_E_FORMAT;
+    if (++b->tries <= RESUME_TRIES)
+        return true;
+    if (b->at + 1 >= b->registry->n)
+        return false;
+    b->at++;
+    b->tries = 0;
+    free(steal_ptr(&b->etag));
+    return true;
 }
 
 static ssize_t blob_read(struct blob_reader *base, void *data, size_t len, mvm_error **err)
@@ -77,12 +167,13 @@ static ssize_t blob_read(struct blob_reader *base, void *data, size_t len, mvm_e
             b->tries = n > 0 ? 0 : b->tries;
             return n;
         }
-        if (n != MVM_E_NET || b->done >= b->wanted || ++b->tries > RESUME_TRIES) {
+        http_response_free(steal_ptr(&b->response));
+        if (!may_resume(b, (int) n)) {
             error_move(err, steal_ptr(&why));
             return n;
         }
-        http_response_free(steal_ptr(&b->response));
-        r = image_tick_sleep(b->tick, RESUME_WAIT_MS, err);
+        /* At once where there was progress. */
+        r = image_tick_sleep(b->tick, b->tries > 1 ? RESUME_WAIT_MS : 0, err);
         if (r < 0)
             return r;
     }
@@ -93,15 +184,14 @@ static void blob_free(struct blob_reader *base)
     struct registry_reader *b = (struct registry_reader *) base;
 
     http_response_free(b->response);
-    free(b->path);
+    registry_give_client(b->registry, b->client);
+    free(b->etag);
     free(b);
 }
 
 int registry_open_blob(struct image_source *base, const struct oci_descriptor *d,
                        struct image_tick *tick, struct blob_reader **ret, mvm_error **err)
 {
-    const struct registry_request rq = { .with_token = true, .tries = 3 };
-    struct registry *g = (struct registry *) base;
     mvm_auto(blob_reader) reader = NULL;
     struct registry_reader *b = calloc(1, sizeof(*b));
     int r;
@@ -110,18 +200,15 @@ int registry_open_blob(struct image_source *base, const struct oci_descriptor *d
         return mvm_fail_nomem(err);
     b->base = (struct blob_reader){ .read = blob_read, .free = blob_free };
     reader = &b->base;
-    b->registry = g;
+    b->registry = (struct registry *) base;
     b->tick = tick;
     b->wanted = d->size;
-    if (asprintf(&b->path, "/v2/%s/blobs/%s", g->ref->repository, digest_format(&d->digest).text) <
-        0) {
-        b->path = NULL;
-        return mvm_fail_nomem(err);
-    }
-    r = registry_get(g, b->path, &rq, &b->response, err);
+    b->digest = digest_format(&d->digest);
+    r = registry_take_client(b->registry, tick, &b->client, err);
+    if (r == 0)
+        r = open_somewhere(b, err);
     if (r < 0)
         return r;
-    b->base.has_size = http_length(b->response, &b->base.size);
     *ret = steal_ptr(&reader);
     return 0;
 }

@@ -13,15 +13,11 @@ static const struct {
     const char *text;
     int code;
 } statuses[] = {
-    { 400, " bad request", MVM_E_NET },
-    { 401, " unauthorized", MVM_E_AUTH },
-    { 403, " forbidden", MVM_E_AUTH },
-    { 404, " not found", MVM_E_NOT_FOUND },
-    { 410, " gone", MVM_E_NOT_FOUND },
-    { 429, " too many requests", MVM_E_NET },
-    { 500, " internal server error", MVM_E_NET },
-    { 502, " bad gateway", MVM_E_NET },
-    { 503, " service unavailable", MVM_E_NET },
+    { 400, " bad request", MVM_E_NET },       { 401, " unauthorized", MVM_E_AUTH },
+    { 403, " forbidden", MVM_E_AUTH },        { 404, " not found", MVM_E_NOT_FOUND },
+    { 410, " gone", MVM_E_NOT_FOUND },        { 416, " range not satisfiable", MVM_E_FORMAT },
+    { 429, " too many requests", MVM_E_NET }, { 500, " internal server error", MVM_E_NET },
+    { 502, " bad gateway", MVM_E_NET },       { 503, " service unavailable", MVM_E_NET },
     { 504, " gateway timeout", MVM_E_NET },
 };
 
@@ -47,7 +43,7 @@ static void describe(const char *body, size_t len, struct strbuf *out)
     }
 }
 
-int registry_fail(struct http_response *r, const char *url, mvm_error **err)
+int registry_fail(struct http_response *r, const char *method, const char *url, mvm_error **err)
 {
     mvm_autovalue(strbuf) reason = STRBUF_INIT(ERROR_TEXT_MAX);
     mvm_autofree char *body = NULL, *shown = url_for_message(url);
@@ -64,6 +60,6 @@ int registry_fail(struct http_response *r, const char *url, mvm_error **err)
     /* A body that is too long or breaks off only takes the reason away. */
     if (http_read_all(r, ERROR_BODY_MAX, &body, &len, NULL) == 0)
         describe(body, len, &reason);
-    return mvm_fail(err, code, 0, "GET %s: %ld%s%s", shown ? shown : "", status, text,
+    return mvm_fail(err, code, 0, "%s %s: %ld%s%s", method, shown ? shown : "", status, text,
                     strbuf_str(&reason));
 }

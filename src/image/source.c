@@ -26,27 +26,26 @@ static int fail_size(uint64_t got, const char *more, uint64_t want, mvm_error **
                     (unsigned long long) got, more, (unsigned long long) want);
 }
 
-/* Fills @data with exactly the descriptor's size. */
-static int read_exactly(struct blob_reader *reader, const struct oci_descriptor *d, char *data,
-                        mvm_error **err)
+/* Fills @data with exactly @size bytes, which are all. */
+static int read_exactly(struct blob_reader *reader, uint64_t size, char *data, mvm_error **err)
 {
     uint64_t done = 0;
     char extra;
 
-    for (ssize_t n = 1; n > 0 && done < d->size; done += (uint64_t) n) {
-        n = reader->read(reader, data + done, (size_t) (d->size - done), err);
+    for (ssize_t n = 1; n > 0 && done < size; done += (uint64_t) n) {
+        n = reader->read(reader, data + done, (size_t) (size - done), err);
         if (n < 0)
             return (int) n;
     }
-    if (done == d->size) {
+    if (done == size) {
         ssize_t n = reader->read(reader, &extra, 1, err);
 
         if (n < 0)
             return (int) n;
         if (n > 0)
-            return fail_size(done + 1, " or more", d->size, err);
+            return fail_size(done + 1, " or more", size, err);
     }
-    return done == d->size ? 0 : fail_size(done, "", d->size, err);
+    return done == size ? 0 : fail_size(done, "", size, err);
 }
 
 int blob_read_all(struct blob_reader *reader, const struct oci_descriptor *d, size_t max,
@@ -64,7 +63,7 @@ int blob_read_all(struct blob_reader *reader, const struct oci_descriptor *d, si
     data = mem_array((size_t) d->size + 1, 1);
     if (!data)
         return mvm_fail_nomem(err);
-    r = read_exactly(reader, d, data, err);
+    r = read_exactly(reader, d->size, data, err);
     if (r == 0)
         r = digest_of(d->digest.algorithm, data, (size_t) d->size, &digest, err);
     if (r < 0)
@@ -74,5 +73,26 @@ int blob_read_all(struct blob_reader *reader, const struct oci_descriptor *d, si
                         digest_format(&digest).text, digest_format(&d->digest).text);
     *ret = steal_ptr(&data);
     *ret_len = (size_t) d->size;
+    return 0;
+}
+
+int blob_read_text(struct blob_reader *reader, size_t max, char **ret, size_t *ret_len,
+                   mvm_error **err)
+{
+    mvm_autofree char *data = NULL;
+    int r;
+
+    if (reader->size > max)
+        return mvm_fail(err, MVM_E_LIMIT, 0, "%llu bytes, the limit is %zu",
+                        (unsigned long long) reader->size, max);
+    data = mem_array((size_t) reader->size + 1, 1);
+    if (!data)
+        return mvm_fail_nomem(err);
+    r = read_exactly(reader, reader->size, data, NULL);
+    if (r < 0)
+        return mvm_fail(err, r, 0,
+                        r == MVM_E_DIGEST ? "changed while it was read" : "cannot be read");
+    *ret = steal_ptr(&data);
+    *ret_len = (size_t) reader->size;
     return 0;
 }

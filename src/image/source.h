@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where images come from: one interface, implemented by an OCI layout on disk (layout.c) and by a
- * registry (registry.c). A source hands out documents and byte readers and verifies what its
- * transport alone can tell; digests and sizes are compared by who reads.
+ * Where images come from: one interface, implemented by an OCI layout (layout.c) as a folder or an
+ * archive, by a docker archive (docker-archive.c), by a container engine (daemon.c), by a registry
+ * (registry.c) and by a caller's own fetcher (fetcher.c). A source hands out documents and byte
+ * readers and verifies what its transport alone can tell; digests and sizes are compared by who
+ * reads.
  */
 #ifndef IMAGE_SOURCE_H
 #define IMAGE_SOURCE_H
@@ -13,6 +15,8 @@
 #include "oci/reference.h"
 
 #include <sys/types.h>
+
+struct registry_options;
 
 /* A stream of bytes, pulled by its reader, so that a slow reader slows the sender down. */
 struct blob_reader {
@@ -28,6 +32,9 @@ MVM_DEFINE_AUTO(blob_reader, blob_reader_free)
  * is an error. */
 int blob_read_all(struct blob_reader *reader, const struct oci_descriptor *d, size_t max,
                   char **ret, size_t *ret_len, mvm_error **err);
+/* All of a small file whose reader knows its size; *ret is NUL-ended. */
+int blob_read_text(struct blob_reader *reader, size_t max, char **ret, size_t *ret_len,
+                   mvm_error **err);
 
 /* A manifest or an index as it was received. */
 struct source_document {
@@ -39,6 +46,11 @@ void source_document_deinit(struct source_document *doc);
 MVM_DEFINE_AUTOVALUE(source_document, source_document_deinit)
 
 struct image_source {
+    /* What the name stands for, without anything being fetched: a text that always means the same
+     * image, owned by the caller. MVM_E_NOT_FOUND when the source lacks the image or has it for
+     * another platform. NULL: this source cannot tell. Comes before open_name(). */
+    int (*identify)(struct image_source *source, const struct oci_platform *want,
+                    char **ret_identity, mvm_error **err);
     /* The document that the name itself leads to (@want chooses where the name is a choice), or
      * that a descriptor points at. */
     int (*open_name)(struct image_source *source, const struct oci_platform *want,
@@ -54,12 +66,13 @@ struct image_source {
 void image_source_free(struct image_source *source); /* NULL is fine */
 MVM_DEFINE_AUTO(image_source, image_source_free)
 
-/* @path is the layout's folder; @tag NULL: its sole entry, or the one called "latest". */
+/* @path is the layout's folder; @tag as in layout_source_new(). */
 int layout_source_open(const char *path, const char *tag, struct image_source **ret,
                        mvm_error **err);
-/* @ref and @tick are borrowed and must outlive the source. Connects to nothing before the first
- * document is asked for. */
-int registry_source_open(const struct oci_reference *ref, struct image_tick *tick,
-                         const struct log *log, struct image_source **ret, mvm_error **err);
+/* @ref, @options (NULL: no wishes) and @tick are borrowed and must outlive the source. Reads where
+ * credentials are, but connects to nothing before the first document is asked for. */
+int registry_source_open(const struct oci_reference *ref, const struct registry_options *options,
+                         struct image_tick *tick, const struct log *log, struct image_source **ret,
+                         mvm_error **err);
 
 #endif

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The store's folders, its locks, and how an image comes into it. */
+/* The store's folders, its temporary folders and its locks. */
 #include "image/store-internal.h"
 
 #include "base/file.h"
-#include "base/io.h"
 #include "base/path.h"
 
 #include <dirent.h>
@@ -11,10 +10,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define TEMP_PREFIX "tmp-"
-
-/* Gives back what flock(2) says; a signal is no answer. */
-static int lock_file(int fd, int operation)
+int store_flock(int fd, int operation)
 {
     int r;
 
@@ -24,38 +20,75 @@ static int lock_file(int fd, int operation)
     return r;
 }
 
-/* Removes @name if its maker is gone. A failure leaves it for the next time: nobody waits for this.
- */
-static void clean_temp(struct image_store *s, const char *name)
+bool store_is_current(int dir_fd, const char *name, int fd)
 {
+    struct stat named, open;
+
+    return fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &open) == 0 &&
+           named.st_ino == open.st_ino && named.st_dev == open.st_dev;
+}
+
+int store_each_name(int dir_fd, store_name_fn *fn, void *user, mvm_error **err)
+{
+    mvm_autoclose int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *e;
+    int r = 0;
+
+    if (!dir)
+        return mvm_fail(err, MVM_E_SYS, errno, "list a folder of the image store");
+    (void) steal_fd(&fd);
+    while (r == 0 && (errno = 0, e = readdir(dir)) != NULL)
+        if (e->d_name[0] != '.')
+            r = fn(user, e->d_name, err);
+    if (r == 0 && errno)
+        r = mvm_fail(err, MVM_E_SYS, errno, "list a folder of the image store");
+    (void) closedir(dir);
+    return r;
+}
+
+/* Removes what is left of a maker that is gone. A failure leaves it for the next time: nobody waits
+ * for this. */
+static int clean_temp(void *user, const char *name, mvm_error **err)
+{
+    struct image_store *s = user;
     mvm_autoclose int fd = -EBADF;
 
-    if (path_open_beneath(s->fd, name, O_RDONLY | O_DIRECTORY, 0, &fd, NULL) == 0 &&
-        lock_file(fd, LOCK_EX | LOCK_NB) == 0)
+    (void) err;
+    if (strncmp(name, STORE_TEMP_PREFIX, strlen(STORE_TEMP_PREFIX)) == 0 &&
+        path_open_beneath(s->fd, name, O_RDONLY | O_DIRECTORY, 0, &fd, NULL) == 0 &&
+        store_flock(fd, LOCK_EX | LOCK_NB) == 0)
         (void) path_remove_tree(s->fd, name, NULL);
+    return 0;
 }
 
 /* The lock on the store's own folder tells a folder that was just made, and is not locked yet, from
  * one that was left behind: makers share it for that moment. */
 static int clean_temps(struct image_store *s, mvm_error **err)
 {
-    mvm_autoclose int fd = openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const struct dirent *e;
-    DIR *dir;
+    mvm_autoclose int guard = openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    if (fd < 0)
+    if (guard < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "open the image store");
-    if (lock_file(fd, LOCK_EX | LOCK_NB) < 0)
+    if (store_flock(guard, LOCK_EX | LOCK_NB) < 0)
         return 0; /* somebody is at it; the next one will clean */
-    dir = fdopendir(fd);
-    if (!dir)
-        return mvm_fail(err, MVM_E_SYS, errno, "list the image store");
-    (void) steal_fd(&fd);
-    while ((e = readdir(dir)) != NULL)
-        if (strncmp(e->d_name, TEMP_PREFIX, strlen(TEMP_PREFIX)) == 0)
-            clean_temp(s, e->d_name);
-    (void) closedir(dir);
-    return 0;
+    return store_each_name(s->fd, clean_temp, s, err);
+}
+
+static int open_folders(struct image_store *s, mvm_error **err)
+{
+    const struct {
+        const char *name;
+        int *fd;
+    } folders[] = { { "images", &s->images_fd },
+                    { "refs", &s->refs_fd },
+                    { "locks", &s->locks_fd },
+                    { "layers", &s->layers_fd } };
+    int r = path_make_dirs(s->path, 0700, &s->fd, err);
+
+    for (size_t i = 0; i < ARRAY_SIZE(folders) && r == 0; i++)
+        r = path_make_dir_at(s->fd, folders[i].name, 0700, folders[i].fd, err);
+    return r;
 }
 
 int image_store_open(const char *path, struct image_store **ret, mvm_error **err)
@@ -65,17 +98,13 @@ int image_store_open(const char *path, struct image_store **ret, mvm_error **err
 
     if (!s)
         return mvm_fail_nomem(err);
-    s->fd = s->images_fd = s->refs_fd = s->locks_fd = -EBADF;
+    s->fd = s->images_fd = s->refs_fd = s->locks_fd = s->layers_fd = -EBADF;
     s->path = strdup(path);
     if (!s->path)
         return mvm_fail_nomem(err);
-    r = path_make_dirs(path, 0700, &s->fd, err);
+    r = open_folders(s, err);
     if (r == 0)
-        r = path_make_dir_at(s->fd, "images", 0700, &s->images_fd, err);
-    if (r == 0)
-        r = path_make_dir_at(s->fd, "refs", 0700, &s->refs_fd, err);
-    if (r == 0)
-        r = path_make_dir_at(s->fd, "locks", 0700, &s->locks_fd, err);
+        r = store_check_version(s, err);
     if (r == 0)
         r = clean_temps(s, err);
     if (r == 0) {
@@ -92,7 +121,8 @@ void image_store_close(struct image_store *store)
 {
     if (!store)
         return;
-    const int fds[] = { store->fd, store->images_fd, store->refs_fd, store->locks_fd };
+    const int fds[] = { store->fd, store->images_fd, store->refs_fd, store->locks_fd,
+                        store->layers_fd };
 
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         if (fds[i] >= 0)
@@ -107,12 +137,14 @@ int store_temp_new(struct image_store *s, struct store_temp *ret, mvm_error **er
     mvm_autoclose int guard = openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int r;
 
-    if (guard < 0 || lock_file(guard, LOCK_SH) < 0)
+    if (guard < 0 || store_flock(guard, LOCK_SH) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "lock the image store");
-    r = path_make_temp_dir(s->fd, TEMP_PREFIX, &t.name, &t.fd, err);
+    r = path_make_temp_dir(s->fd, STORE_TEMP_PREFIX, &t.name, &t.fd, err);
     if (r < 0)
         return r;
-    if (lock_file(t.fd, LOCK_EX | LOCK_NB) < 0)
+    /* Shared, as whoever uses an image has it: the folder may become one without a moment in which
+     * nobody has a lock on it. */
+    if (store_flock(t.fd, LOCK_SH | LOCK_NB) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "lock a temporary folder");
     *ret = t;
     t = (struct store_temp) STORE_TEMP_NONE;
@@ -130,116 +162,58 @@ void store_temp_deinit(struct store_temp *t)
     *t = (struct store_temp) STORE_TEMP_NONE;
 }
 
-int store_temp_commit(struct store_temp *t, const struct digest *manifest, mvm_error **err)
+/* 1: taken; 0: somebody else has it. */
+static int lock_once(struct image_store *s, const char *name, struct store_lock *ret,
+                     mvm_error **err)
 {
-    const struct digest_text text = digest_format(manifest);
-    struct image_store *s = t->store;
-    int r = io_sync(t->fd, "a new image", err);
+    mvm_autoclose int fd = -EBADF;
+    int r = path_open_beneath(s->locks_fd, name, O_RDWR | O_CREAT, 0600, &fd, err);
 
     if (r < 0)
         return r;
-    /* The lock on the digest is ours: what stands there is not whole, else it would have been
-     * taken. */
-    r = path_remove_tree(s->images_fd, digest_hex(&text), err);
-    if (r < 0)
-        return r;
-    if (renameat(s->fd, t->name, s->images_fd, digest_hex(&text)) < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "put the image into the store");
-    free(steal_ptr(&t->name));
-    return io_sync(s->images_fd, "the image store", err);
+    if (store_flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return errno == EWOULDBLOCK ? 0 : mvm_fail(err, MVM_E_SYS, errno, "lock '%s'", name);
+    if (!store_is_current(s->locks_fd, name, fd))
+        return 0;
+    *ret = (struct store_lock){ .store = s, .fd = steal_fd(&fd) };
+    (void) snprintf(ret->name, sizeof(ret->name), "%s", name); /* fits: a name of ours */
+    return 1;
 }
 
-/* Whether the file that is open is still the one with this name: its last owner may have removed it
- * meanwhile. */
-static bool is_current(int dir_fd, const char *name, int fd)
-{
-    struct stat named, open;
+/* Few ask for one name at once; and who waited shall not wait much longer than the other worked. */
+#define LOCK_POLL_MIN_MS 1
 
-    return fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &open) == 0 &&
-           named.st_ino == open.st_ino && named.st_dev == open.st_dev;
-}
-
-int store_lock_take(struct image_store *s, const struct digest *manifest, struct image_tick *tick,
+int store_lock_take(struct image_store *s, const char *name, struct image_tick *tick,
                     struct store_lock *ret, mvm_error **err)
 {
-    const struct digest_text text = digest_format(manifest);
-    int r = 0;
+    uint64_t delay = LOCK_POLL_MIN_MS;
 
-    while (r == 0) {
-        mvm_autoclose int fd = -EBADF;
+    for (;;) {
+        int r = lock_once(s, name, ret, err);
 
-        r = path_open_beneath(s->locks_fd, digest_hex(&text), O_RDWR | O_CREAT, 0600, &fd, err);
-        if (r < 0)
-            break;
-        while (r == 0 && lock_file(fd, LOCK_EX | LOCK_NB) < 0) {
-            if (errno != EWOULDBLOCK)
-                return mvm_fail(err, MVM_E_SYS, errno, "lock an image");
-            r = image_tick_sleep(tick, IMAGE_TICK_MS, err);
-        }
-        if (r == 0 && is_current(s->locks_fd, digest_hex(&text), fd)) {
-            *ret = (struct store_lock){ .store = s, .digest = *manifest, .fd = steal_fd(&fd) };
-            return 0;
-        }
+        if (r == 0)
+            r = image_tick_sleep(tick, delay, err);
+        if (r != 0)
+            return r < 0 ? r : 0;
+        delay = delay * 2 < IMAGE_TICK_MS ? delay * 2 : IMAGE_TICK_MS;
     }
-    return r;
+}
+
+int store_lock_try(struct image_store *s, const char *name, struct store_lock *ret, mvm_error **err)
+{
+    int r = lock_once(s, name, ret, err);
+
+    if (r == 0)
+        return mvm_fail(err, MVM_E_BUSY, 0, "'%s' is in use", name);
+    return r < 0 ? r : 0;
 }
 
 void store_lock_deinit(struct store_lock *l)
 {
     if (l->fd >= 0) {
-        const struct digest_text text = digest_format(&l->digest);
-
         /* Removed while held; one that stays behind does no harm. */
-        (void) unlinkat(l->store->locks_fd, digest_hex(&text), 0);
+        (void) unlinkat(l->store->locks_fd, l->name, 0);
         (void) close(l->fd);
     }
     *l = (struct store_lock) STORE_LOCK_NONE;
-}
-
-static int load_config(int dir_fd, struct oci_config *config, mvm_error **err)
-{
-    mvm_autofree char *text = NULL;
-    size_t len = 0;
-    int r = file_read(dir_fd, STORE_CONFIG, OCI_CONFIG_MAX, &text, &len, err);
-
-    return r < 0 ? r : oci_config_parse(text, len, config, err);
-}
-
-int store_load_image(struct image_store *s, const struct digest *manifest, struct image **ret,
-                     mvm_error **err)
-{
-    const struct digest_text text = digest_format(manifest);
-    mvm_auto(image) image = calloc(1, sizeof(*image));
-    mvm_autoclose int fd = -EBADF;
-    struct stat st;
-    int r;
-
-    if (!image)
-        return mvm_fail_nomem(err);
-    r = path_open_beneath(s->images_fd, digest_hex(&text), O_RDONLY | O_DIRECTORY, 0, &fd, err);
-    if (r < 0)
-        return r;
-    if (fstatat(fd, STORE_ROOTFS, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return mvm_fail(err, errno == ENOENT ? MVM_E_NOT_FOUND : MVM_E_SYS, errno, "look at '%s'",
-                        STORE_ROOTFS);
-    r = load_config(fd, &image->config, err);
-    if (r < 0)
-        return mvm_context(err, r, "image %s", text.text);
-    image->manifest = *manifest;
-    image->root_size = (uint64_t) st.st_size;
-    if (asprintf(&image->root_path, "%s/images/%s/" STORE_ROOTFS, s->path, digest_hex(&text)) < 0) {
-        image->root_path = NULL;
-        return mvm_fail_nomem(err);
-    }
-    *ret = steal_ptr(&image);
-    return 0;
-}
-
-void image_free(struct image *image)
-{
-    if (!image)
-        return;
-    free(image->root_path);
-    oci_config_deinit(&image->config);
-    free(image);
 }

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image/tar-reader.h"
 
+#include "base/strbuf.h"
+#include "image/tar-acl.h"
+#include "image/tar-headers.h"
+
 #include <archive.h>
 #include <archive_entry.h>
 #include <locale.h>
@@ -12,7 +16,16 @@ struct tar_reader {
     void *user;
     mvm_error *stream_error; /* owned: why the stream could not be read */
     int stream_code;
-    locale_t locale; /* owned; C */
+    locale_t locale;        /* owned; C */
+    struct tar_acl acls[2]; /* of the entry: the access ACL and the default one */
+    size_t next_acl;
+    /* The raw headers of the entry that is being read: what is kept of earlier blocks of the
+     * stream, and the block at hand. */
+    bool in_headers;
+    uint64_t headers_from; /* in the stream */
+    struct strbuf headers;
+    const unsigned char *block; /* borrowed from the stream */
+    uint64_t block_from, block_end;
 };
 
 static locale_t no_locale(void)
@@ -35,16 +48,36 @@ static void locale_leave(struct tar_locale *l)
 #define TAR_IN_C_LOCALE(t) \
     __attribute__((cleanup(locale_leave), unused)) struct tar_locale locale_ = locale_enter(t)
 
+/* Keeps what the block at hand has of the headers, since the next block takes its place. libarchive
+ * asks for that one only when the headers take all of this one: more than may be is told here. */
+static int keep_headers(struct tar_reader *t, mvm_error **err)
+{
+    uint64_t kept = t->headers_from + t->headers.len;
+    uint64_t from = kept > t->block_from ? kept : t->block_from;
+
+    if (t->block_end > t->headers_from + TAR_HEADERS_MAX)
+        return mvm_fail(err, MVM_E_LIMIT, 0, "the headers of an entry exceed the limit of %u bytes",
+                        TAR_HEADERS_MAX);
+    if (t->block_end > from)
+        strbuf_add(&t->headers, t->block + (from - t->block_from), (size_t) (t->block_end - from));
+    return strbuf_check(&t->headers, "headers of an entry", err);
+}
+
 static la_ssize_t tar_read(struct archive *a, void *user, const void **ret)
 {
     struct tar_reader *t = user;
-    ssize_t n = t->pull(t->user, ret, &t->stream_error);
+    ssize_t n = t->in_headers ? keep_headers(t, &t->stream_error) : 0;
 
+    if (n == 0)
+        n = t->pull(t->user, ret, &t->stream_error);
     if (n < 0) {
         t->stream_code = (int) n;
         archive_set_error(a, EIO, "the stream cannot be read");
         return ARCHIVE_FATAL;
     }
+    t->block = *ret;
+    t->block_from = t->block_end;
+    t->block_end += (uint64_t) n;
     return n;
 }
 
@@ -78,6 +111,8 @@ int tar_reader_new_pull(tar_pull_fn *pull, void *user, struct tar_reader **ret, 
         return mvm_fail_nomem(err);
     t->pull = pull;
     t->user = user;
+    t->headers.max = TAR_HEADERS_MAX;
+    t->in_headers = true; /* they are at the very beginning */
     t->locale = newlocale(LC_ALL_MASK, "C", no_locale());
     t->archive = archive_read_new();
     if (!t->archive || t->locale == no_locale())
@@ -103,6 +138,9 @@ void tar_reader_free(struct tar_reader *t)
     if (t->locale != no_locale())
         freelocale(t->locale);
     mvm_error_free(t->stream_error);
+    tar_acl_deinit(&t->acls[0]);
+    tar_acl_deinit(&t->acls[1]);
+    strbuf_deinit(&t->headers);
     free(t);
 }
 
@@ -138,10 +176,24 @@ static int owner_get(int64_t id, const char *what, uint32_t *ret, mvm_error **er
     return 0;
 }
 
+/* libarchive reads "-100.5" as -100 and half a second after it. */
+static struct timespec entry_mtime(struct archive_entry *e)
+{
+    struct timespec t = { .tv_sec = archive_entry_mtime(e),
+                          .tv_nsec = archive_entry_mtime_nsec(e) };
+
+    if (t.tv_nsec < 0 || t.tv_nsec >= 1000000000)
+        t.tv_nsec = 0;
+    if (t.tv_sec < 0 && t.tv_sec > INT64_MIN && t.tv_nsec > 0) {
+        t.tv_sec--;
+        t.tv_nsec = 1000000000 - t.tv_nsec;
+    }
+    return t;
+}
+
 static int entry_get(struct archive_entry *e, struct tar_entry *ret, mvm_error **err)
 {
     struct tar_entry made = { .kind = entry_kind(e), .name = archive_entry_pathname(e) };
-    long nsec = archive_entry_mtime_nsec(e);
     int64_t size = archive_entry_size(e);
     int r;
 
@@ -151,10 +203,9 @@ static int entry_get(struct archive_entry *e, struct tar_entry *ret, mvm_error *
         made.link = archive_entry_hardlink(e);
     else if (made.kind == TAR_SYMLINK)
         made.link = archive_entry_symlink(e);
-    made.mode = archive_entry_mode(e) & 07777;
+    made.mode = tar_acl_mode(e);
     made.device = archive_entry_rdev(e);
-    made.mtime = (struct timespec){ .tv_sec = archive_entry_mtime(e),
-                                    .tv_nsec = nsec >= 0 && nsec < 1000000000 ? nsec : 0 };
+    made.mtime = entry_mtime(e);
     if (size < 0)
         return mvm_fail(err, MVM_E_FORMAT, 0, "'%.256s': a negative size", made.name);
     made.size = made.kind == TAR_FILE ? (uint64_t) size : 0;
@@ -177,26 +228,86 @@ static bool warning_is_harmless(struct archive *a)
     return text && strstr(text, "can't be converted from UTF-8 to current locale");
 }
 
+/* Goes to the next header and notes where it is. */
+static int begin_headers(struct tar_reader *t, mvm_error **err)
+{
+    if (!t->entry)
+        return 0; /* the first: what libarchive has looked at already is kept */
+    t->in_headers = false;
+    if (archive_read_data_skip(t->archive) < ARCHIVE_OK)
+        return tar_fail(t, err);
+    strbuf_reset(&t->headers);
+    t->headers_from = (uint64_t) archive_filter_bytes(t->archive, 0);
+    t->in_headers = true;
+    return 0;
+}
+
+static int check_headers(struct tar_reader *t, mvm_error **err)
+{
+    uint64_t end = (uint64_t) archive_filter_bytes(t->archive, 0);
+    size_t len = (size_t) (end - t->headers_from);
+    const unsigned char *raw;
+
+    if (len <= TAR_HEADER_LEN)
+        return 0;
+    if (len > TAR_HEADERS_MAX)
+        return mvm_fail(err, MVM_E_LIMIT, 0, "the headers of an entry exceed the limit of %u bytes",
+                        TAR_HEADERS_MAX);
+    if (t->headers.len == 0) {
+        raw = t->block + (t->headers_from - t->block_from);
+    } else {
+        if (end > t->block_from)
+            strbuf_add(&t->headers, t->block, (size_t) (end - t->block_from));
+        raw = (const unsigned char *) strbuf_str(&t->headers);
+    }
+    return tar_headers_check(raw, len, err);
+}
+
+/* The attributes are read from the beginning. */
+static int begin_xattrs(struct tar_reader *t, mvm_error **err)
+{
+    (void) archive_entry_xattr_reset(t->entry); /* gives their count */
+    t->next_acl = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(t->acls); i++)
+        if (tar_acl_encode(t->entry, i > 0, &t->acls[i]) < 0)
+            return mvm_fail_nomem(err);
+    return 0;
+}
+
 int tar_reader_next(struct tar_reader *t, struct tar_entry *ret, mvm_error **err)
 {
     int code, r;
 
     TAR_IN_C_LOCALE(t);
+    r = begin_headers(t, err);
+    if (r < 0)
+        return r;
     code = archive_read_next_header(t->archive, &t->entry);
     if (code == ARCHIVE_EOF)
         return 0;
     if (code < ARCHIVE_WARN || (code != ARCHIVE_OK && !warning_is_harmless(t->archive)))
         return tar_fail(t, err);
-    r = entry_get(t->entry, ret, err);
-    if (r < 0)
-        return r;
-    (void) archive_entry_xattr_reset(t->entry); /* gives their count */
-    return 1;
+    r = check_headers(t, err);
+    t->in_headers = false;
+    if (r == 0)
+        r = begin_xattrs(t, err);
+    if (r == 0)
+        r = entry_get(t->entry, ret, err);
+    return r < 0 ? r : 1;
 }
 
 bool tar_reader_next_xattr(struct tar_reader *t, struct tar_xattr *ret)
 {
-    return archive_entry_xattr_next(t->entry, &ret->name, &ret->value, &ret->size) == ARCHIVE_OK;
+    if (archive_entry_xattr_next(t->entry, &ret->name, &ret->value, &ret->size) == ARCHIVE_OK)
+        return true;
+    while (t->next_acl < ARRAY_SIZE(t->acls)) {
+        const struct tar_acl *acl = &t->acls[t->next_acl++];
+
+        *ret = (struct tar_xattr){ .name = acl->name, .value = acl->data, .size = acl->len };
+        if (acl->len > 0)
+            return true;
+    }
+    return false;
 }
 
 int tar_reader_data(struct tar_reader *t, const void **ret_data, size_t *ret_len,

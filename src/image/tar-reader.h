@@ -49,9 +49,11 @@ int tar_reader_new_pull(tar_pull_fn *pull, void *user, struct tar_reader **ret, 
 void tar_reader_free(struct tar_reader *t);
 MVM_DEFINE_AUTO(tar_reader, tar_reader_free)
 
-/* 1 and an entry, 0 at the archive's end, or a negative code. */
+/* 1 and an entry, 0 at the archive's end, or a negative code. What is left of the content of the
+ * entry before is passed over. */
 int tar_reader_next(struct tar_reader *t, struct tar_entry *ret, mvm_error **err);
-/* The entry's next extended attribute: false when there is none left. */
+/* The entry's next extended attribute: false when there is none left. Of two with the same name
+ * the one that the tar has last comes first, and counts. POSIX ACLs are among them. */
 bool tar_reader_next_xattr(struct tar_reader *t, struct tar_xattr *ret);
 /* 1 and the next piece of the file's content (holes are left out), 0 at its end, or a negative
  * code. */

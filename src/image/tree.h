@@ -16,11 +16,25 @@
 #include "image/layer-index.h"
 #include "image/tick.h"
 
-/* An entry; 0 is the root. */
+/* An entry; 0 is the root. Numbers are dense after tree_finish(), in the order of a walk: each
+ * directory before what is below it, and that before the next sibling. */
 typedef uint32_t tree_entry;
 #define TREE_NONE UINT32_MAX
-/* An inode; 0 is the root's. Numbers are dense after tree_finish(), in the order of a walk. */
+/* An inode; 0 is the root's. Numbers are dense after tree_finish(), in the order in which such a
+ * walk comes to each first. */
 typedef uint32_t tree_inode;
+
+/* Most names, those included that layers took away again: the entries that an image may have
+ * (image.md I-200) and some thousands of directories that no layer lists. */
+#define TREE_ENTRIES_MAX (UINT32_C(1) << 20)
+/* Most components of a name (image.md I-202), symlinked parents resolved. */
+#define TREE_DEPTH_MAX 256u
+/* Symlinks followed on one way (path_resolution(7) has the same). */
+#define TREE_LINKS_MAX 40u
+/* Components on one way, those that came out of symlinks included: so that no image costs hours. */
+#define TREE_STEPS_MAX 1024u
+/* The number of a layer has 16 bits; no manifest of OCI_MANIFEST_MAX bytes has as many. */
+#define TREE_LAYERS_MAX 65535u
 
 struct tree;
 int tree_new(struct tree **ret, mvm_error **err);
@@ -45,12 +59,13 @@ tree_entry tree_first_child(const struct tree *t, tree_entry dir); /* TREE_NONE:
 tree_entry tree_next_sibling(const struct tree *t, tree_entry e);  /* TREE_NONE: the last */
 tree_entry tree_parent(const struct tree *t, tree_entry e);        /* of the root: itself */
 tree_inode tree_entry_inode(const struct tree *t, tree_entry e);
-/* The last component; not NUL-ended, valid until layer_index_drop() of any layer. */
+/* The last component; not NUL-ended, borrowed from the index of its layer. */
 const char *tree_entry_name(const struct tree *t, tree_entry e, size_t *ret_len);
 
 /* What an inode is: the record of the entry that made it, never a hard link or a whiteout. The
  * cursor's record.path is a path that it had once; its other fields hold. A directory that no layer
- * lists has mode 0755, owner 0:0 and the time 0. *ret_layer: where data_block counts. */
+ * lists has mode 0755, owner 0:0, the time 0 and the path "". *ret_layer: where data_block counts.
+ */
 int tree_get_inode(const struct tree *t, tree_inode inode, struct layer_cursor *c,
                    uint32_t *ret_layer, mvm_error **err);
 enum layer_kind tree_inode_kind(const struct tree *t, tree_inode inode);

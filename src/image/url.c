@@ -2,22 +2,10 @@
 #include "image/url.h"
 
 #include "base/scan.h"
+#include "image/curl.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <strings.h>
-
-static void autocurlu_run(CURLU **u)
-{
-    curl_url_cleanup(*u);
-}
-#define mvm_autocurlu __attribute__((cleanup(autocurlu_run)))
-
-static void autocurlstr_run(char **text)
-{
-    curl_free(*text);
-}
-#define mvm_autocurlstr __attribute__((cleanup(autocurlstr_run)))
 
 void url_deinit(struct url *url)
 {
@@ -47,29 +35,99 @@ static char *bare_host(const char *host)
     return made;
 }
 
+/* What libcurl makes of a URL: the same library then goes there. */
+struct parts {
+    const struct curl_api *curl; /* borrowed */
+    CURLU *u;                    /* owned; so are the others, by libcurl */
+    char *scheme, *host, *port, *user;
+};
+
+static void parts_deinit(struct parts *p)
+{
+    if (!p->curl)
+        return;
+    p->curl->free(p->scheme);
+    p->curl->free(p->host);
+    p->curl->free(p->port);
+    p->curl->free(p->user);
+    p->curl->url_cleanup(p->u);
+}
+MVM_DEFINE_AUTOVALUE(parts, parts_deinit)
+
+static bool parts_take(struct parts *p, const char *text)
+{
+    const struct curl_api *curl = p->curl;
+
+    return curl->url_set(p->u, CURLUPART_URL, text, 0) == CURLUE_OK &&
+           curl->url_get(p->u, CURLUPART_SCHEME, &p->scheme, 0) == CURLUE_OK;
+}
+
+static int url_fail(const char *text, const char *why, mvm_error **err)
+{
+    mvm_autofree char *shown = url_for_message(text);
+
+    return mvm_fail(err, MVM_E_FORMAT, 0, "'%.256s' %s", shown ? shown : "", why);
+}
+
 int url_parse(const char *text, struct url *url, mvm_error **err)
 {
-    mvm_autocurlu CURLU *u = curl_url();
-    mvm_autocurlstr char *scheme = NULL;
-    mvm_autocurlstr char *host = NULL;
-    mvm_autocurlstr char *port = NULL;
+    mvm_autovalue(parts) p = { 0 };
     unsigned number;
+    int r = curl_load(&p.curl, err);
 
-    if (!u)
+    if (r < 0)
+        return r;
+    p.u = p.curl->url();
+    if (!p.u)
         return mvm_fail_nomem(err);
-    if (curl_url_set(u, CURLUPART_URL, text, 0) != CURLUE_OK ||
-        curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
-        return mvm_fail(err, MVM_E_FORMAT, 0, "'%.256s' is not a URL", text);
-    if (strcasecmp(scheme, "https") != 0 && strcasecmp(scheme, "http") != 0)
-        return mvm_fail(err, MVM_E_FORMAT, 0, "'%.256s' is neither https nor http", text);
-    if (curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
-        curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK ||
-        port_number(port, &number) < 0)
-        return mvm_fail(err, MVM_E_FORMAT, 0, "'%.256s' is not a URL", text);
-    *url = (struct url){ .https = strcasecmp(scheme, "https") == 0,
-                         .host = bare_host(host),
+    if (!parts_take(&p, text))
+        return url_fail(text, "is not a URL", err);
+    if (strcasecmp(p.scheme, "https") != 0 && strcasecmp(p.scheme, "http") != 0)
+        return url_fail(text, "is neither https nor http", err);
+    if (p.curl->url_get(p.u, CURLUPART_USER, &p.user, 0) == CURLUE_OK)
+        return url_fail(text, "has a user in it", err);
+    if (p.curl->url_get(p.u, CURLUPART_HOST, &p.host, 0) != CURLUE_OK ||
+        p.curl->url_get(p.u, CURLUPART_PORT, &p.port, CURLU_DEFAULT_PORT) != CURLUE_OK ||
+        port_number(p.port, &number) < 0)
+        return url_fail(text, "is not a URL", err);
+    *url = (struct url){ .https = strcasecmp(p.scheme, "https") == 0,
+                         .host = bare_host(p.host),
                          .port = number };
     return url->host ? 0 : mvm_fail_nomem(err);
+}
+
+static int append_query(const struct curl_api *curl, CURLU *u, const char *name, const char *value)
+{
+    mvm_autofree char *text = NULL;
+
+    if (asprintf(&text, "%s=%s", name, value) < 0) {
+        text = NULL;
+        return -1;
+    }
+    return curl->url_set(u, CURLUPART_QUERY, text, CURLU_APPENDQUERY | CURLU_URLENCODE) == CURLUE_OK
+               ? 0
+               : -1;
+}
+
+int url_add_query(const char *text, const char *const pairs[][2], size_t n, char **ret,
+                  mvm_error **err)
+{
+    mvm_autovalue(parts) p = { 0 };
+    int r = curl_load(&p.curl, err);
+    bool good;
+
+    if (r < 0)
+        return r;
+    p.u = p.curl->url();
+    good = p.u && parts_take(&p, text);
+    for (size_t i = 0; good && i < n; i++)
+        good = !pairs[i][1] || append_query(p.curl, p.u, pairs[i][0], pairs[i][1]) == 0;
+    /* In a field that is not used otherwise here. */
+    good = good && p.curl->url_get(p.u, CURLUPART_URL, &p.host, 0) == CURLUE_OK;
+    if (!good)
+        return url_fail(text, "is not a URL", err);
+    *ret = strdup(p.host);
+    return *ret ? 0 : mvm_fail_nomem(err);
 }
 
 bool url_same_host(const struct url *a, const struct url *b)

@@ -13,10 +13,15 @@ struct url {
     char *host; /* owned: lower case, numbers as dotted quads, IPv6 without brackets */
     unsigned port;
 };
-/* @url must be zeroed or deinitialised. */
+/* @url must be zeroed or deinitialised. A user in it is refused: credentials come from elsewhere.
+ */
 int url_parse(const char *text, struct url *url, mvm_error **err);
 void url_deinit(struct url *url);
 MVM_DEFINE_AUTOVALUE(url, url_deinit)
+
+/* @text with name=value pairs appended to its query; a NULL value is left out. */
+int url_add_query(const char *text, const char *const pairs[][2], size_t n, char **ret,
+                  mvm_error **err);
 
 /* Same host and port, the default one filled in. */
 bool url_same_host(const struct url *a, const struct url *b);

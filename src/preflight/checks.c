@@ -2,7 +2,6 @@
 #include "preflight/preflight.h"
 
 #include "base/mem.h"
-#include "image/rootfs-image.h"
 #include "rootfs/upper.h"
 
 #include <sys/statvfs.h>
@@ -16,18 +15,6 @@
 static double gib(uint64_t bytes)
 {
     return (double) bytes / (double) (1ULL << 30);
-}
-
-static void check_mkfs(const struct preflight_host *host, struct preflight_result *ret)
-{
-    mvm_autofree char *path = rootfs_image_find_mkfs();
-
-    (void) host;
-    if (path)
-        preflight_pass(ret, "%s", path);
-    else
-        preflight_miss(ret, "apt-get install erofs-utils",
-                       "mkfs.erofs, which makes root file systems, is not installed");
 }
 
 static void check_mke2fs(const struct preflight_host *host, struct preflight_result *ret)
@@ -91,7 +78,6 @@ static void check_resources(const struct preflight_host *host, struct preflight_
 }
 
 const struct preflight_check preflight_host_checks[PREFLIGHT_HOST_CHECKS] = {
-    { "erofs-utils", "the maker of root file systems", true, check_mkfs },
     { "e2fsprogs", "the maker of the VMs' own disks", true, check_mke2fs },
     { "disk-space", "room for images", false, check_disk },
     { "resources", "CPUs and memory", false, check_resources },

@@ -35,7 +35,7 @@ struct preflight_check {
 };
 
 /* The checks of the host itself; those of the machine are in machine/checks.h. */
-#define PREFLIGHT_HOST_CHECKS 4
+#define PREFLIGHT_HOST_CHECKS 3
 extern const struct preflight_check preflight_host_checks[PREFLIGHT_HOST_CHECKS];
 
 /* Fills @results (as many as @checks). 0, or MVM_E_UNSUPPORTED with each failed required check and

@@ -4,8 +4,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "image/registry-options.h"
 #include "runner/vsock-map.h"
 
+#include <microvm/fetcher.h>
 #include <microvm/options.h>
 #include <stdbool.h>
 
@@ -26,6 +28,9 @@ struct mvm_options {
     uint16_t rows, cols;
     int stdio[3]; /* borrowed */
     int pull_policy;
+    int source_order;
+    bool has_fetcher;
+    mvm_fetcher fetcher;
     char *platform; /* owned */
     char *kernel;   /* owned */
     int accel;
@@ -38,6 +43,7 @@ struct mvm_options {
     struct vsock_map vsock_ports;
     char *vsock_uds; /* owned; NULL: none */
     bool no_ssh;
+    struct registry_options registry;
     char *data_dir; /* owned */
     mvm_progress_fn *progress;
     void *progress_user;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vm/options-internal.h"
 
+#include "image/fetcher.h"
 #include "machine/machine.h"
 #include "rootfs/upper.h"
 
@@ -35,6 +36,7 @@ void mvm_options_free(mvm_options *o)
     free(o->data_dir);
     vsock_map_deinit(&o->vsock_ports);
     free(o->vsock_uds);
+    registry_options_deinit(&o->registry);
     free(o);
 }
 
@@ -124,6 +126,27 @@ int mvm_options_set_pull_policy(mvm_options *o, int policy)
     if (!o || policy < MVM_PULL_MISSING || policy > MVM_PULL_NEVER)
         return MVM_E_ARG;
     o->pull_policy = policy;
+    return 0;
+}
+
+int mvm_options_set_image_source_order(mvm_options *o, int order)
+{
+    if (!o || order < MVM_IMAGE_SOURCE_REGISTRY_ONLY || order > MVM_IMAGE_SOURCE_LOCAL_ONLY)
+        return MVM_E_ARG;
+    o->source_order = order;
+    return 0;
+}
+
+int mvm_options_set_fetcher(mvm_options *o, const mvm_fetcher *fetcher)
+{
+    int r;
+
+    if (!o)
+        return MVM_E_ARG;
+    r = fetcher ? fetcher_copy(fetcher, &o->fetcher) : 0;
+    if (r < 0)
+        return r;
+    o->has_fetcher = fetcher != NULL;
     return 0;
 }
 
@@ -217,6 +240,26 @@ int mvm_options_disable_ssh(mvm_options *o)
         return MVM_E_ARG;
     o->no_ssh = true;
     return 0;
+}
+
+int mvm_options_add_registry_mirror(mvm_options *o, const char *mirror)
+{
+    return o && mirror ? registry_options_add_mirror(&o->registry, mirror, NULL) : MVM_E_ARG;
+}
+
+int mvm_options_add_insecure_registry(mvm_options *o, const char *host)
+{
+    return o && host ? registry_options_add_insecure(&o->registry, host, NULL) : MVM_E_ARG;
+}
+
+int mvm_options_set_registry_ca(mvm_options *o, const char *path)
+{
+    return o && (!path || *path) ? text_replace(&o->registry.ca_file, path) : MVM_E_ARG;
+}
+
+int mvm_options_set_auth_file(mvm_options *o, const char *path)
+{
+    return o && (!path || *path) ? text_replace(&o->registry.auth_file, path) : MVM_E_ARG;
 }
 
 int mvm_options_set_data_dir(mvm_options *o, const char *path)

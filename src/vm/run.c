@@ -7,9 +7,9 @@
 #include "vm/handle.h"
 
 #include "base/path.h"
-#include "image/image.h"
 #include "machine/kernel.h"
 #include "machine/machine.h"
+#include "rootfs/block.h"
 #include "rootfs/upper.h"
 #include "runner/vsock.h"
 #include "vm/dirs.h"
@@ -24,6 +24,7 @@ struct run {
     struct dirs dirs;
     struct kernel *kernel;
     struct image *image;
+    struct rootfs_block root;
     char *init_path;
     char *upper_path; /* owned; NULL: the upper layer is in memory */
 };
@@ -32,6 +33,7 @@ static void run_deinit(struct run *run)
 {
     dirs_deinit(&run->dirs);
     kernel_free(run->kernel);
+    rootfs_block_deinit(&run->root);
     image_free(run->image);
     free(run->init_path);
     free(run->upper_path);
@@ -52,6 +54,17 @@ static int progress_forward(void *user, const struct image_progress *p)
     return o->progress(o->progress_user, &public);
 }
 
+static int prepare_root(void *user, struct image_store *store, const struct image *image,
+                        mvm_error **err)
+{
+    struct run *run = user;
+    const mvm_options *o = run->options;
+
+    rootfs_block_deinit(&run->root);
+    return rootfs_block_open(store, image, o->progress ? progress_forward : NULL, (void *) o,
+                             &run->root, err);
+}
+
 static int run_pull(struct run *run, mvm_error **err)
 {
     mvm_auto(image_store) store = NULL;
@@ -60,7 +73,12 @@ static int run_pull(struct run *run, mvm_error **err)
                                              .platform = o->platform,
                                              .progress = o->progress ? progress_forward : NULL,
                                              .progress_user = (void *) o,
-                                             .log = &run->log };
+                                             .prepare = prepare_root,
+                                             .prepare_user = run,
+                                             .log = &run->log,
+                                             .registry = &o->registry,
+                                             .order = (enum image_source_order) o->source_order,
+                                             .fetcher = o->has_fetcher ? &o->fetcher : NULL };
     int r = image_store_open(run->dirs.cache, &store, err);
 
     return r < 0 ? r : image_pull(store, run->image_name, &pull, &run->image, err);
@@ -110,6 +128,20 @@ static int run_check(struct run *run, mvm_error **err)
     return r;
 }
 
+/* The paths stay the run's. */
+static int list_extents(const struct run *run, struct root_extents *ret, mvm_error **err)
+{
+    if (run->root.n < 2)
+        return 0;
+    ret->items = mem_array(run->root.n, sizeof(*ret->items));
+    if (!ret->items)
+        return mvm_fail_nomem(err);
+    for (ret->n = 0; ret->n < run->root.n; ret->n++)
+        ret->items[ret->n] = (struct machine_extent){ .path = run->root.extents[ret->n].path,
+                                                      .size = run->root.extents[ret->n].size };
+    return 0;
+}
+
 /* The disk for what the VM writes. */
 static int run_upper(struct run *run, const mvm_vm *vm, mvm_error **err)
 {
@@ -134,7 +166,15 @@ static int run_start(struct run *run, mvm_vm *vm, struct krun_config *program, m
     const mvm_options *o = run->options;
     mvm_autofree char *console = path_join(vm->dir.path, "console.log");
     const char *user = o->user ? o->user : run->image->config.user;
-    const struct runner_config config = { .root_path = run->image->root_path,
+    mvm_autofree struct machine_extent *items = NULL;
+    struct root_extents extents = { .n = 0 };
+    int r = list_extents(run, &extents, err);
+
+    items = extents.items;
+    if (r < 0)
+        return r;
+    const struct runner_config config = { .root_path = run->root.extents[0].path,
+                                          .root_extents = extents,
                                           .upper_path = run->upper_path,
                                           .read_only = o->read_only,
                                           .num_vcpus = o->cpus,
@@ -164,7 +204,7 @@ static int run_start(struct run *run, mvm_vm *vm, struct krun_config *program, m
 
     if (!console)
         return mvm_fail_nomem(err);
-    return vm_launch(vm, &config, o, -EBADF, err);
+    return vm_launch(vm, &config, o, run->image->lock_fd, err);
 }
 
 static int write_state(const struct run *run, const mvm_vm *vm, mvm_error **err)

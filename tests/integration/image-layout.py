@@ -65,14 +65,14 @@ class Layout(storetest.StoreTest):
         self.pull_good(f'oci:{folder}:t')
         self.pull_good(f'oci:{self.base}/link:t')
         self.pull_good(f'oci:{self.base}/./link/../{os.path.basename(folder)}:t')
-        self.assertEqual(self.run_tool('--list').stdout.count('\n'), 1)
+        self.assertEqual(len(self.act('--list')), 2)
 
     def test_names_that_are_refused(self):
         for name, words in (('oci:', 'no folder is named'), (f'oci:{self.base}:', 'the tag is empty'),
                             (f'oci:{self.base}/nowhere', 'open the folder'),
                             (f'oci:{self.base}', 'not an OCI layout'), ('oci:/etc/passwd', 'open the folder'),
-                            ('oci-archive:/x', "'oci-archive:' is not available"),
-                            ('docker-daemon:x', "'docker-daemon:' is not available")):
+                            ('oci-archive:', 'no file is named'), ('docker-archive:x:', 'the tag is empty'),
+                            ('docker-archive:x:UPPER', 'UPPER'), ('docker-daemon:', 'reference')):
             with self.subTest(name):
                 self.assertIn(words, self.pull_bad(name))
 
@@ -117,24 +117,6 @@ class Layout(storetest.StoreTest):
             data[len(data) // 2] ^= 1
             path.write_bytes(data)
         self.assertRegex(self.broken('flipped', flip), r'layer 1 of 1: sha256:\w{64}: .*(digest|checksum|malformed)')
-
-    def test_mkfs_is_found_in_sbin(self):
-        # Ordinary users often lack it in PATH.
-        self.environment = {'PATH': '/usr/bin:/bin'}
-        self.pull_good(f'oci:{self.layout(t=self.image())}')
-
-    def test_missing_mkfs_names_the_package(self):
-        if os.geteuid() != 0:
-            self.skipTest('needs root to hide it')
-        hide = ' && '.join(f'mount --bind /dev/null {p}' for p in
-                           {os.path.realpath(p) for p in map('{}/mkfs.erofs'.format, ('/usr/bin', '/usr/sbin', '/sbin'))
-                            if os.path.exists(p)})
-        command = self.command(f'oci:{self.layout(t=self.image())}')
-        result = subprocess.run(['unshare', '--mount', 'sh', '-c', f'{hide} && exec "$@"', 'sh', *command], text=True,
-                                env=self.variables(), stdin=subprocess.DEVNULL, capture_output=True)
-        self.assertEqual(result.returncode, 125)
-        self.assertIn('apt install erofs-utils', result.stderr)
-        self.assert_clean()
 
     def attributes(self):
         info = ocilayout.entry
@@ -198,11 +180,14 @@ class Layout(storetest.StoreTest):
         two = self.pull_good(f'oci:{folder}', store='two')
         self.assertEqual(pathlib.Path(one).read_bytes(), pathlib.Path(two).read_bytes())
 
-    def test_cancel_while_the_image_is_built_kills_mkfs(self):
-        tar = ocilayout.tar(*((f'd{i % 50}/f{i}', os.urandom(2000)) for i in range(20000)))
+    def test_cancel_while_the_image_is_built(self):
+        tar = ocilayout.tar(*((f'd{i % 50}/f{i}', b'x' * 2000) for i in range(1000)))
         folder = self.layout(t=ocilayout.Image([tar], ocilayout.plain))
-        self.environment = {'PULL_TOOL_CANCEL_BUILD': '2'}
-        self.assertIn('build the root filesystem image: cancelled', self.pull_bad(f'oci:{folder}'))
+        self.environment = {'PULL_TOOL_CANCEL_BUILD': '1'}
+        self.assertIn('cancelled', self.pull_bad(f'oci:{folder}'))
+        self.environment = {}
+        self.pull_good(f'oci:{folder}')
+        self.assert_whole()
 
     def test_killed_while_unpacking_leaves_nothing_running(self):
         tar = ocilayout.tar(*((f'd{i % 50}/f{i}', b'x' * 2000) for i in range(20000)))
@@ -225,15 +210,15 @@ class Layout(storetest.StoreTest):
         self.assertEqual(self.content(self.pull_good(f'oci:{self.layout(t=empty)}')), {'f': b''})
 
     def test_list_has_what_was_pulled(self):
-        self.assertEqual(self.run_tool('--list').stdout, '')
+        self.assertEqual(self.act('--list'), [['total', '0']])
         image = self.image()
         folder = self.layout(b=image, a=self.image())
         self.pull_good(f'oci:{folder}:b')
         self.pull_good(f'oci:{folder}:a')
-        lines = self.run_tool('--list').stdout.splitlines()
-        self.assertEqual([line.split()[0] for line in lines], [f'oci:{folder}:a', f'oci:{folder}:b'])
-        self.assertEqual(lines[1].split()[1:], [f'linux/{ocilayout.ARCHITECTURE}', ocilayout.digest(image.manifest)])
-        config = json.loads(pathlib.Path(self.base, 'store', 'images', lines[1].split(':')[-1],
+        lines = self.act('--list')
+        self.assertEqual([line[0] for line in lines], [f'oci:{folder}:a', f'oci:{folder}:b', 'total'])
+        self.assertEqual(lines[1][1:3], [f'linux/{ocilayout.ARCHITECTURE}', ocilayout.digest(image.manifest)])
+        config = json.loads(pathlib.Path(self.base, 'store', 'images', lines[1][2].split(':')[-1],
                                          'config.json').read_text())
         self.assertEqual(config['config']['Cmd'], ['/bin/true'])
 

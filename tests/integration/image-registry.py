@@ -108,7 +108,8 @@ class Hostile(storetest.StoreTest):
         self.server.close()
         start = time.monotonic()
         error = self.pull_bad(self.name)
-        self.assertRegex(error, r'^pull 127\S+/some/app:t: GET https://\S+/v2/: .*; and by http: GET http://\S+/v2/: ')
+        self.assertRegex(error, r'^pull 127\S+/some/app:t: GET https://\S+/manifests/t: .*; and by http: '
+                                r'GET http://\S+/manifests/t: ')
         self.assertLess(time.monotonic() - start, 5)
         self.server = badregistry.BadRegistry()
 
@@ -118,10 +119,10 @@ class Hostile(storetest.StoreTest):
             with self.subTest(status):
                 self.server.hooks = [('/manifests/', always(status, errors('NAME_UNKNOWN', 'who')))]
                 self.assertIn(words, self.pull_bad(self.name))
-        self.server.hooks = [('^/v2/$', always(404, b'<html>'))]
-        self.assertIn('/v2/: 404 not found', self.pull_bad(self.name))
-        self.server.hooks = [('^/v2/$', always(204))]
-        self.assertIn('/v2/: 204', self.pull_bad(self.name))
+        self.server.hooks = [('/manifests/', always(404, b'<html>'))]
+        self.assertIn('manifests/t: 404 not found', self.pull_bad(self.name))
+        self.server.hooks = [('/manifests/', always(204))]
+        self.assertIn('manifests/t: 204', self.pull_bad(self.name))
 
     def test_control_characters_are_escaped(self):
         self.hook('/manifests/', always(404, errors('X\x1b[31m', 'line\nbreak')))
@@ -482,7 +483,7 @@ class Hostile(storetest.StoreTest):
         self.pull_good(self.name)
         before = len(self.server.requests)
         self.pull_good(self.name, 'always')
-        self.assertEqual([p for p, _ in self.server.requests[before:]], ['/v2/', '/v2/some/app/manifests/t'])
+        self.assertEqual([p for p, _ in self.server.requests[before:]], ['/v2/some/app/manifests/t'])
 
     def test_bad_names_ask_nobody(self):
         for name in ('Upper/case', f'{self.server.address}/a//b', f'{self.server.address}/x:', 'docker-archive:/x',

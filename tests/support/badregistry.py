@@ -3,6 +3,7 @@
 import http.server
 import json
 import re
+import ssl
 import threading
 
 
@@ -10,14 +11,16 @@ class BadRegistry:
     """Serves @blobs by digest and @tags (name to bytes and media type) of any repository.
 
     hooks: a list of (regular expression of the path, function(handler) or None to be right after all). A function
-    answers itself; the first that matches is taken. requests: (path, headers) of all that came.
+    answers itself; the first that matches is taken. requests: (path, headers) of all that came; bodies: of those that
+    were POSTs. With @tls, a pair of certificate and key, it speaks https; @client_ca then wants a certificate back.
     """
 
-    def __init__(self, blobs=None, tags=None):
+    def __init__(self, blobs=None, tags=None, tls=None, client_ca=None):
         self.blobs = blobs or {}
         self.tags = tags or {}
         self.hooks = []
         self.requests = []
+        self.bodies = []
         registry = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -30,6 +33,10 @@ class BadRegistry:
                         return
                 registry.serve(self)
 
+            def do_POST(self):
+                registry.bodies.append(self.rfile.read(int(self.headers['Content-Length'])).decode())
+                self.do_GET()
+
             def log_message(self, *_):
                 pass
 
@@ -40,6 +47,15 @@ class BadRegistry:
                 pass    # clients that are cancelled go away at any time
 
         self.server = Server(('127.0.0.1', 0), Handler)
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            if client_ca:
+                context.verify_mode = ssl.CERT_REQUIRED
+                context.load_verify_locations(client_ca)
+            # The handshake is the connection's thread's, so that one that hangs holds up nobody.
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True,
+                                                     do_handshake_on_connect=False)
         self.port = self.server.server_address[1]
         self.address = f'127.0.0.1:{self.port}'
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={'poll_interval': 0.05}, daemon=True)

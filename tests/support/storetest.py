@@ -3,9 +3,12 @@
 
 MICROVM_PULL_TOOL is its path; else it is looked for in the build folder.
 """
+import hashlib
+import json
 import os
 import pathlib
 import shutil
+import struct
 import subprocess
 import tempfile
 import time
@@ -23,6 +26,36 @@ USER = 65534
 def pull_tool():
     build = pathlib.Path(os.environ.get('MICROVM_BUILD', TOP / 'build'))
     return os.environ.get('MICROVM_PULL_TOOL') or str(build / 'tests' / 'support' / 'pull-tool')
+
+
+class Root(str):
+    """A root disk: the path of its first part, which has the names; the others follow it on the disk."""
+
+    def __new__(cls, output):
+        paths = output.splitlines()
+        root = super().__new__(cls, paths[0])
+        root.parts = paths
+        return root
+
+
+def crc64(data, crc=0):
+    """CRC-64/XZ."""
+    crc ^= (1 << 64) - 1
+    for byte in data:
+        crc = CRC_TABLE[(crc ^ byte) & 255] ^ crc >> 8
+    return crc ^ (1 << 64) - 1
+
+
+def crc_table():
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = value >> 1 ^ (0xC96C5795D7870F42 if value & 1 else 0)
+        table.append(value)
+    return table
+
+
+CRC_TABLE = crc_table()
 
 
 class StoreTest(unittest.TestCase):
@@ -87,16 +120,22 @@ class StoreTest(unittest.TestCase):
     def pull(self, name, *arguments, **options):
         return self.run_tool(name, *arguments, **options)
 
-    def start(self, *arguments):
-        return subprocess.Popen(self.command(*arguments), env=self.variables(), text=True, stdin=subprocess.DEVNULL,
+    def start(self, *arguments, stdin=subprocess.DEVNULL):
+        return subprocess.Popen(self.command(*arguments), env=self.variables(), text=True, stdin=stdin,
                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def pull_good(self, name, *arguments, **options):
-        """Gives the image's path."""
+        """Gives the image's root disk."""
         result = self.pull(name, *arguments, **options)
         self.assertEqual((result.returncode, result.stderr), (0, ''), name)
         self.assert_clean(options.get('store', 'store'))
-        return result.stdout.strip()
+        return Root(result.stdout)
+
+    def act(self, *arguments, **options):
+        """What one of the tool's other verbs prints, as lists of words."""
+        result = self.run_tool(*arguments, **options)
+        self.assertEqual((result.returncode, result.stderr), (0, ''), arguments)
+        return [line.split() for line in result.stdout.splitlines()]
 
     def pull_bad(self, name, *arguments, **options):
         """Gives the message, without its code."""
@@ -147,9 +186,12 @@ class StoreTest(unittest.TestCase):
             time.sleep(0.01)
 
     def content(self, image):
-        """The files of an EROFS image: path to bytes, None for what is no regular file."""
+        """The files of a root disk: path to bytes, None for what is no regular file."""
         out = tempfile.mkdtemp(dir=self.base)
-        subprocess.run(['fsck.erofs', f'--extract={out}/root', image], check=True, stdin=subprocess.DEVNULL,
+        with open(f'{out}/disk', 'wb') as disk:
+            for part in image.parts:
+                disk.write(pathlib.Path(part).read_bytes())
+        subprocess.run(['fsck.erofs', f'--extract={out}/root', f'{out}/disk'], check=True, stdin=subprocess.DEVNULL,
                        stdout=subprocess.DEVNULL)
         files = {}
         for path, folders, leaves in os.walk(f'{out}/root'):
@@ -158,3 +200,32 @@ class StoreTest(unittest.TestCase):
                 regular = os.path.isfile(full) and not os.path.islink(full)
                 files[os.path.relpath(full, f'{out}/root')] = pathlib.Path(full).read_bytes() if regular else None
         return files
+
+    def check_record(self, record, *files):
+        """That a record of sums is right for these files; one that does not exist has the size 0."""
+        data = record.read_bytes()
+        self.assertEqual((data[:8], len(data)), (b'mvmsums\x01', 24 + 40 * len(files)), record)
+        self.assertEqual(struct.unpack('<Q', data[-8:])[0], crc64(data[:-8]), record)
+        for i, file in enumerate(files):
+            size, crc = struct.unpack_from('<QQ', data, 16 + 40 * i)
+            content = file.read_bytes() if file.exists() else b''
+            self.assertEqual((len(content), crc64(content)), (size, crc), file)
+
+    def assert_whole(self, store='store'):
+        """Every image has its documents and layers, every sum is right, and there is nothing else."""
+        top = pathlib.Path(self.base, store)
+        wanted = set()
+        for image in (top / 'images').iterdir():
+            manifest = (image / 'manifest.json').read_bytes()
+            self.assertEqual(hashlib.sha256(manifest).hexdigest(), image.name)
+            config = (image / 'config.json').read_bytes()
+            self.assertEqual(json.loads(manifest)['config']['digest'], ocilayout.digest(config))
+            wanted |= {d.replace(':', '-') for d in json.loads(config)['rootfs']['diff_ids']}
+            self.check_record(image / 'root.ok', image / 'root.erofs')
+            self.assertEqual({p.name for p in image.iterdir()},
+                             {'manifest.json', 'config.json', 'root.erofs', 'root.ok'})
+        self.assertEqual({p.name.split('.')[0] for p in (top / 'layers').iterdir()}, wanted)
+        for layer in wanted:
+            data, index, record = (top / 'layers' / f'{layer}.{end}' for end in ('data', 'index', 'ok'))
+            self.check_record(record, data, index)
+        self.assert_clean(store)

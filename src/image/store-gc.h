@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Removing: what image_remove() and image_gc() share. */
+#ifndef IMAGE_STORE_GC_H
+#define IMAGE_STORE_GC_H
+
+#include "image/store-usage.h"
+
+struct gc {
+    struct image_store *store; /* borrowed */
+    image_removal_fn *fn;      /* NULL: nobody listens */
+    void *user;
+};
+void gc_tell(const struct gc *g, enum image_removal_kind kind, const char *name, uint64_t bytes);
+/* The same, for what has a name in images/ or layers/. */
+void gc_tell_stored(const struct gc *g, enum image_removal_kind kind, const char *name,
+                    uint64_t bytes);
+
+/* The image's folder with the exclusive lock. MVM_E_BUSY: it is in use; MVM_E_NOT_FOUND. */
+int gc_lock_image(const struct gc *g, const char *name, int *ret_fd, mvm_error **err);
+/* @lock_fd: from gc_lock_image(). */
+int gc_remove_image(const struct gc *g, const char *name, int lock_fd, mvm_error **err);
+int gc_remove_name(const struct gc *g, const struct store_name_record *name, mvm_error **err);
+/* Of the layers @names those that no image has and nobody has pinned. */
+int gc_remove_layers(const struct gc *g, const struct store_name *names, size_t n, mvm_error **err);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "image/tar-headers.h"
+
+#include "base/mem.h"
+#include "base/scan.h"
+
+#define FIELD_SIZE 124
+#define FIELD_SIZE_LEN 12
+#define FIELD_TYPE 156
+
+/* POSIX.1, pax Interchange Format, ustar: octal, ended by a NUL or a space. Base 256 (GNU) has its
+ * first bit set, and says sizes that no header of names has. */
+static bool read_size(const unsigned char *field, size_t *ret)
+{
+    size_t size = 0, i = 0;
+
+    while (i < FIELD_SIZE_LEN && field[i] == ' ')
+        i++;
+    for (; i < FIELD_SIZE_LEN && field[i] >= '0' && field[i] <= '7'; i++)
+        size = size * 8 + (size_t) (field[i] - '0');
+    *ret = size;
+    return i == FIELD_SIZE_LEN || field[i] == '\0' || field[i] == ' ';
+}
+
+static int fail_nul(const char *what, mvm_error **err)
+{
+    return mvm_fail(err, MVM_E_FORMAT, 0, "malformed tar: %s with a NUL inside", what);
+}
+
+static int fail_header(mvm_error **err)
+{
+    return mvm_fail(err, MVM_E_FORMAT, 0, "malformed tar: a header of names is cut");
+}
+
+/* GNU: the name and one NUL or more. */
+static int check_long_name(const char *text, size_t len, mvm_error **err)
+{
+    for (size_t i = strnlen(text, len); i < len; i++)
+        if (text[i])
+            return fail_nul("a long name", err);
+    return 0;
+}
+
+static int check_value(const char *key, size_t key_len, const char *value, size_t len,
+                       mvm_error **err)
+{
+    static const char *const names[] = { "path", "linkpath", "GNU.sparse.name" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (key_len == strlen(names[i]) && memcmp(key, names[i], key_len) == 0 &&
+            memchr(value, '\0', len))
+            return fail_nul(names[i], err);
+    return 0;
+}
+
+/* POSIX.1, pax Extended Header: records of "LENGTH KEY=VALUE\n", LENGTH counting all of it. */
+static int check_pax(const char *p, size_t len, mvm_error **err)
+{
+    while (len > 0) {
+        const char *space = memchr(p, ' ', len), *equals;
+        uint64_t record = 0;
+        int r;
+
+        if (!space || !scan_u64(p, (size_t) (space - p), len, &record))
+            return fail_header(err);
+        if (record < (size_t) (space - p) + 2)
+            return fail_header(err);
+        equals = memchr(space, '=', (size_t) (p + record - space));
+        if (!equals)
+            return fail_header(err);
+        r = check_value(space + 1, (size_t) (equals - space - 1), equals + 1,
+                        (size_t) (p + record - 1 - equals - 1), err);
+        if (r < 0)
+            return r;
+        p += record;
+        len -= (size_t) record;
+    }
+    return 0;
+}
+
+int tar_headers_check(const unsigned char *raw, size_t len, mvm_error **err)
+{
+    while (len > TAR_HEADER_LEN) {
+        char type = (char) raw[FIELD_TYPE];
+        const char *body = (const char *) raw + TAR_HEADER_LEN;
+        size_t size = 0, step;
+        int r;
+
+        if (!memchr("xXgKLAV", type, 7))
+            return 0; /* the entry's own; what follows is the map of a sparse file */
+        if (type != 'V' && (!read_size(raw + FIELD_SIZE, &size) || size > len - TAR_HEADER_LEN))
+            return fail_header(err);
+        r = type == 'x' || type == 'X'   ? check_pax(body, size, err)
+            : type == 'K' || type == 'L' ? check_long_name(body, size, err)
+                                         : 0;
+        if (r < 0)
+            return r;
+        step = TAR_HEADER_LEN + (size + TAR_HEADER_LEN - 1) / TAR_HEADER_LEN * TAR_HEADER_LEN;
+        if (step > len)
+            return fail_header(err);
+        raw += step;
+        len -= step;
+    }
+    return 0;
+}
