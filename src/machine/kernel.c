@@ -237,16 +237,25 @@ static int kernel_from_file(const char *file, struct kernel_set *known, struct k
     return *ret ? 0 : mvm_fail_nomem(err);
 }
 
+/* NULL: there is none. */
+static struct kernel *set_take_named(struct kernel_set *set, const char *name)
+{
+    for (size_t i = 0; i < set->n; i++)
+        if (kernel_has_name(set->items[i], name))
+            return set_take(set, i);
+    return NULL;
+}
+
 static int kernel_by_name(const char *name, struct kernel_set *set, struct kernel **ret,
                           mvm_error **err)
 {
     bool own = strcmp(name, KERNEL_NAME_OWN) == 0, stock = strcmp(name, KERNEL_NAME_STOCK) == 0;
+    struct kernel *found = set_take_named(set, name);
 
-    for (size_t i = 0; i < set->n; i++)
-        if (kernel_has_name(set->items[i], name)) {
-            *ret = set_take(set, i);
-            return 0;
-        }
+    if (found) {
+        *ret = found;
+        return 0;
+    }
     if (own || stock)
         return mvm_fail(err, MVM_E_NOT_FOUND, 0,
                         "no guest kernel '%s' is here: run 'microvm kernel %s'", name,
@@ -264,18 +273,30 @@ static int list_all(const char *lib_dir, const char *cache_dir, struct kernel_se
     return r < 0 ? r : set_prefer_built(set, err);
 }
 
+/* NULL: the user does not mind. */
+static const char *chosen_name(const char *name)
+{
+    if (!name || !*name)
+        name = getenv("MICROVM_KERNEL");
+    return name && *name ? name : NULL;
+}
+
+bool kernel_is_chosen(const char *name)
+{
+    return chosen_name(name) != NULL;
+}
+
 int kernel_find(const char *name, const char *lib_dir, const char *cache_dir, struct kernel **ret,
                 mvm_error **err)
 {
     mvm_autovalue(kernel_set) set = { .items = NULL };
     int r;
 
-    if (!name || !*name)
-        name = getenv("MICROVM_KERNEL");
     r = list_all(lib_dir, cache_dir, &set, err);
     if (r < 0)
         return r;
-    if (name && *name)
+    name = chosen_name(name);
+    if (name)
         return kernel_by_name(name, &set, ret, err);
     if (set.n == 0)
         return mvm_fail(err, MVM_E_NOT_FOUND, 0, "%s: run 'microvm kernel fetch'",
@@ -284,6 +305,21 @@ int kernel_find(const char *name, const char *lib_dir, const char *cache_dir, st
                                      : "no guest kernel is here");
     *ret = set_take(&set, 0);
     return 0;
+}
+
+int kernel_find_here(const char *name, const char *lib_dir, const char *cache_dir,
+                     struct kernel **ret, mvm_error **err)
+{
+    mvm_autovalue(kernel_set) set = { .items = NULL };
+    int r = list_all(lib_dir, cache_dir, &set, err);
+
+    if (r < 0)
+        return r;
+    *ret = set_take_named(&set, name);
+    return *ret ? 0
+                : mvm_fail(err, MVM_E_NOT_FOUND, 0,
+                           "no guest kernel '%.64s' is here: 'microvm kernel ls' tells which are",
+                           name);
 }
 
 int kernel_find_fetched(const char *cache_dir, struct kernel **ret, mvm_error **err)
@@ -306,12 +342,12 @@ int kernel_list(const char *lib_dir, const char *cache_dir, struct kernel ***ret
 {
     mvm_autovalue(kernel_set) set = { .items = NULL };
     mvm_autovalue(kernel_set) named = { .items = NULL };
-    const char *name = getenv("MICROVM_KERNEL");
+    const char *name = chosen_name(NULL);
     struct kernel *k = NULL;
     int r;
 
     r = list_all(lib_dir, cache_dir, &set, err);
-    if (r == 0 && name && *name)
+    if (r == 0 && name)
         r = kernel_by_name(name, &set, &k, err);
     if (r == 0 && k)
         r = set_add(&named, k, err);

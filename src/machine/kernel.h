@@ -41,6 +41,12 @@ MVM_DEFINE_AUTO(kernel, kernel_free)
  * `microvm kernel fetch`. */
 int kernel_find(const char *name, const char *lib_dir, const char *cache_dir, struct kernel **ret,
                 mvm_error **err);
+/* Whether the user has chosen: @name, or else $MICROVM_KERNEL. */
+bool kernel_is_chosen(const char *name);
+/* One of those that are here, by name or release; what is asked for comes from an image, which may
+ * name no file. MVM_E_NOT_FOUND. */
+int kernel_find_here(const char *name, const char *lib_dir, const char *cache_dir,
+                     struct kernel **ret, mvm_error **err);
 /* All of them, the one that kernel_find() takes first. */
 int kernel_list(const char *lib_dir, const char *cache_dir, struct kernel ***ret, size_t *ret_n,
                 mvm_error **err);

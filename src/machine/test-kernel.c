@@ -240,6 +240,33 @@ static void kernels_go_by_names_and_releases(void **state)
     assert_int_equal(setenv("MICROVM_KERNEL", "stock", 1), 0);
     assert_named(p, NULL, "6.8", false);
     assert_named(p, "own", "6.1-own", true);
+    assert_true(kernel_is_chosen(NULL));
+    assert_int_equal(unsetenv("MICROVM_KERNEL"), 0);
+    assert_false(kernel_is_chosen(""));
+    assert_true(kernel_is_chosen("own"));
+}
+
+/* What an image asks for is never a file of the host, even one that is a kernel. */
+static void an_image_names_kernels_that_are_here_alone(void **state)
+{
+    static const char *const names[] = { "own", "6.1.0-1", "" };
+    const struct place *p = *state;
+    mvm_autofree char *file = path_join(p->cache, "kernels/b/vmlinux");
+    struct kernel *k = NULL;
+
+    put_built(p->cache, "b", "6.1.0-2");
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        mvm_autoerror mvm_error *err = NULL;
+        int r = kernel_find_here(names[i], p->lib, p->cache, &k, &err);
+
+        assert_int_equal(r, i == 0 ? 0 : MVM_E_NOT_FOUND);
+        if (r == 0)
+            assert_string_equal(k->release, "6.1.0-2");
+        kernel_free(steal_ptr(&k));
+    }
+    assert_int_equal(kernel_find(file, p->lib, p->cache, &k, NULL), 0);
+    kernel_free(steal_ptr(&k));
+    assert_int_equal(kernel_find_here(file, p->lib, p->cache, &k, NULL), MVM_E_NOT_FOUND);
 }
 
 static void a_name_that_none_has_tells_how_to_get_one(void **state)
@@ -358,6 +385,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_of_the_users_wins, setup, teardown),
         cmocka_unit_test_setup_teardown(our_own_kernel_comes_before_debians, setup, teardown),
         cmocka_unit_test_setup_teardown(kernels_go_by_names_and_releases, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_image_names_kernels_that_are_here_alone, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_name_that_none_has_tells_how_to_get_one, setup, teardown),
         cmocka_unit_test_setup_teardown(the_newer_of_two_builds_of_a_release_wins, setup, teardown),
         cmocka_unit_test_setup_teardown(a_listed_kernel_may_be_named_by_its_file, setup, teardown),

@@ -10,6 +10,7 @@ void oci_config_deinit(struct oci_config *config)
     free(config->variant);
     free(config->workdir);
     free(config->user);
+    free(config->kernel);
     free(config->diff_ids);
     strv_deinit(&config->entrypoint);
     strv_deinit(&config->cmd);
@@ -28,6 +29,14 @@ static int get_text(const json_t *j, const char *key, char **ret, mvm_error **er
     return *ret ? 0 : mvm_fail_nomem(err);
 }
 
+static int parse_labels(const json_t *process, struct oci_config *c, mvm_error **err)
+{
+    json_t *labels = NULL;
+    int r = json_get_object(process, "Labels", &labels, err);
+
+    return r < 0 ? r : get_text(labels, OCI_LABEL_KERNEL, &c->kernel, err);
+}
+
 static int parse_process(const json_t *root, struct oci_config *c, mvm_error **err)
 {
     json_t *process = NULL;
@@ -43,7 +52,7 @@ static int parse_process(const json_t *root, struct oci_config *c, mvm_error **e
         r = get_text(process, "WorkingDir", &c->workdir, err);
     if (r == 0)
         r = get_text(process, "User", &c->user, err);
-    return r;
+    return r < 0 ? r : parse_labels(process, c, err);
 }
 
 static int parse_diff_ids(const json_t *rootfs, struct oci_config *c, mvm_error **err)

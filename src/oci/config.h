@@ -10,6 +10,9 @@
 /* Most bytes of a config document (image.md I-124). */
 #define OCI_CONFIG_MAX (8u << 20)
 
+/* The label by which an image names the guest kernel that it wants. */
+#define OCI_LABEL_KERNEL "microvm.kernel"
+
 struct oci_config {
     char *os;           /* owned; "" when unset */
     char *architecture; /* owned; "" when unset */
@@ -19,6 +22,7 @@ struct oci_config {
     struct strv env;
     char *workdir;           /* owned; "" when unset */
     char *user;              /* owned; "" when unset */
+    char *kernel;            /* owned: its label OCI_LABEL_KERNEL; "" when unset */
     struct digest *diff_ids; /* owned; base first */
     size_t n_diff_ids;
 };

@@ -23,7 +23,7 @@ static void all_fields_are_taken(void **state)
         parse(
             "{\"os\":\"linux\",\"architecture\":\"arm\",\"variant\":\"v7\",\"unknown\":[1],\"config\":{"
             "\"Entrypoint\":[\"/a\"],\"Cmd\":[\"b\",\"\"],\"Env\":[\"X=1\\n2\"],\"WorkingDir\":\"/w\","
-            "\"User\":\"u:g\",\"Labels\":{}}," ROOTFS "}",
+            "\"User\":\"u:g\",\"Labels\":{\"a\":\"b\",\"microvm.kernel\":\"own\"}}," ROOTFS "}",
             &c, NULL),
         0);
     assert_string_equal(c.os, "linux");
@@ -36,6 +36,7 @@ static void all_fields_are_taken(void **state)
     assert_string_equal(c.env.items[0], "X=1\n2");
     assert_string_equal(c.workdir, "/w");
     assert_string_equal(c.user, "u:g");
+    assert_string_equal(c.kernel, "own");
     assert_int_equal(c.n_diff_ids, 1);
     assert_string_equal(digest_format(&c.diff_ids[0]).text, DIFF_ID);
 }
@@ -56,6 +57,7 @@ static void absent_and_null_both_mean_unset(void **state)
         assert_int_equal(parse(texts[i], &c, NULL), 0);
         assert_string_equal(c.os, "");
         assert_string_equal(c.user, "");
+        assert_string_equal(c.kernel, "");
         assert_int_equal(c.entrypoint.n + c.cmd.n + c.env.n, 0);
     }
 }

@@ -207,6 +207,23 @@ static int run_start(struct run *run, mvm_vm *vm, struct krun_config *program, m
     return vm_launch(vm, &config, o, run->image->lock_fd, err);
 }
 
+/* The image's own wish, unless the user has one. */
+static int run_image_kernel(struct run *run, mvm_error **err)
+{
+    const char *wanted = run->image->config.kernel;
+    struct kernel *kernel = NULL;
+    int r;
+
+    if (!*wanted || kernel_is_chosen(run->options->kernel))
+        return 0;
+    r = kernel_find_here(wanted, dirs_lib(), run->dirs.cache, &kernel, err);
+    if (r < 0)
+        return mvm_context(err, r, "the image's label " OCI_LABEL_KERNEL);
+    kernel_free(run->kernel);
+    run->kernel = kernel;
+    return 0;
+}
+
 static int write_state(const struct run *run, const mvm_vm *vm, mvm_error **err)
 {
     struct digest_text digest = digest_format(&run->image->manifest);
@@ -230,7 +247,9 @@ static int run_image(struct run *run, mvm_vm *vm, mvm_error **err)
     if (r < 0)
         return r;
     log_info(&run->log, "step", "image ready");
-    r = program_build(run->options, &run->image->config, &program, err);
+    r = run_image_kernel(run, err);
+    if (r == 0)
+        r = program_build(run->options, &run->image->config, &program, err);
     if (r < 0)
         return mvm_context(err, r, "%s", run->image_name);
     r = run_upper(run, vm, err);

@@ -135,6 +135,8 @@ class Layouts(e2e.Case):
 
     def setUp(self):
         super().setUp()
+        # A layer that the store has is not read again, whatever a manifest says of its blob.
+        self.assertEqual(self.host.command('gc', '--all').status, 0)
         self.folder = self.host.base / 'home' / 'broken'
         shutil.copytree(self.host.sample_dir, self.folder)
         self.addCleanup(shutil.rmtree, self.folder)
@@ -222,6 +224,16 @@ class Layouts(e2e.Case):
     def test_media_type(self):
         self.manifest['layers'][1]['mediaType'] = 'application/x-something-else'
         self.refused('application/x-something-else')
+
+    def test_kernel_that_an_image_may_not_name(self):
+        """Neither one that is not here nor a file, even one that is a kernel; what the user says comes first."""
+        config = json.loads(self.blob(self.manifest['config']['digest']).read_text())
+        kernel = next((self.host.data / 'cache' / 'kernels').glob('*/vmlinux'))
+        for name in ('none-such', str(kernel)):
+            config.setdefault('config', {})['Labels'] = {'microvm.kernel': name}
+            self.manifest['config'].update(self.put(config))
+            self.refused('microvm.kernel', name[:64])
+        self.assertEqual(self.host.command('run', '--kernel', kernel, f'oci:{self.folder}:latest', 'true').status, 0)
 
     def test_manifest_that_is_no_json(self):
         path = self.blob(self.index['manifests'][0]['digest'])
