@@ -437,24 +437,37 @@ class Command(Case):
 
 
 class Library(Case):
-    """libcurl is there when it is needed, and only then."""
+    """Large libraries are there when they are needed, and only then."""
 
-    def test_stored_image_does_not_load_it(self):
-        self.pull_good(self.name)
+    def loaded(self, policy):
         self.environment['LD_DEBUG'] = 'files'
-        for policy, wanted in (('missing', False), ('never', False), ('always', True)):
+        text = self.pull(self.name, policy).stderr
+        self.assertIn('calling init', text)
+        return {name for name in ('libcurl', 'libarchive', 'libxml2', 'libicudata') if name in text}
+
+    def test_first_pull_loads_them(self):
+        self.assertEqual(self.loaded('missing') & {'libcurl', 'libarchive'}, {'libcurl', 'libarchive'})
+
+    def test_stored_image_does_not_load_them(self):
+        self.pull_good(self.name)
+        for policy in ('missing', 'never'):
             with self.subTest(policy):
-                loaded = self.pull(self.name, policy).stderr
-                self.assertIn('calling init', loaded)
-                self.assertEqual('libcurl' in loaded, wanted)
+                self.assertEqual(self.loaded(policy), set())
+
+    def test_unchanged_image_is_asked_for_and_not_read(self):
+        self.pull_good(self.name)
+        loaded = self.loaded('always')
+        self.assertIn('libcurl', loaded)
+        self.assertNotIn('libarchive', loaded)
 
     def test_missing_library_is_named(self):
-        os.makedirs(f'{self.base}/lib')
-        with open(f'{self.base}/lib/libcurl.so.4', 'w'):
-            pass
-        self.environment['LD_LIBRARY_PATH'] = f'{self.base}/lib'
-        error = self.pull_bad(self.name)
-        self.assertIn('registries need the library libcurl.so.4 (package libcurl4): ', error)
+        for file, words in (('libcurl.so.4', 'registries need the library libcurl.so.4 (package libcurl4): '),
+                            ('libarchive.so.13', 'archives need the library libarchive.so.13 (package libarchive13): ')):
+            with self.subTest(file):
+                self.environment['LD_LIBRARY_PATH'] = self.folder(file)
+                with open(f'{self.base}/{file}/{file}', 'w'):
+                    pass
+                self.assertIn(words, self.pull_bad(self.name))
 
 
 if __name__ == '__main__':
