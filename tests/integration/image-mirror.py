@@ -6,8 +6,10 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
@@ -425,10 +427,35 @@ class Command(Case):
         result = self.microvm('--tls-ca', authority.certificate, '--auth-file', auth)
         self.assertEqual((result.returncode, result.stderr), (0, ''))
 
+    def test_layers_at_once(self):
+        image = ocilayout.Image([ocilayout.tar((f'f{i}', os.urandom(5000))) for i in range(6)], ocilayout.plain)
+        config = json.loads(image.manifest)['config']['digest']
+        for jobs in (1, 3, 16):
+            with self.subTest(jobs):
+                lock, active, most = threading.Lock(), set(), []
+
+                def slow(handler):
+                    if config in handler.path:
+                        return False
+                    with lock:
+                        active.add(handler.path)
+                        most.append(len(active))
+                    time.sleep(0.5)
+                    with lock:
+                        active.discard(handler.path)
+                    return False
+                server = self.registry(image.blobs, {'t': (image.manifest, ocilayout.MANIFEST)})
+                server.hooks.append(('/blobs/', slow))
+                result = self.microvm('--jobs', str(jobs), name=f'{server.address}/app-{jobs}:t')
+                self.assertEqual((result.returncode, result.stderr), (0, ''))
+                self.assertEqual(max(most), min(jobs, 6))
+                shutil.rmtree(f'{self.base}/data')
+
     def test_options_that_are_none(self):
         for option, value, words in (('--registry-mirror', 'x', '[REGISTRY=]http[s]://HOST'),
                                      ('--insecure-registry', 'http://x', 'HOST[:PORT] is wanted'),
-                                     ('--tls-ca', '', 'bad'), ('--auth-file', '', 'bad')):
+                                     ('--tls-ca', '', 'bad'), ('--auth-file', '', 'bad'),
+                                     *(('--jobs', n, f"'{n}': 1 to 16 layers") for n in ('0', '17', 'x', ''))):
             with self.subTest(option):
                 result = self.microvm(option, value)
                 self.assertEqual((result.returncode, result.stderr.count('\n')), (125, 1))
@@ -461,13 +488,13 @@ class Library(Case):
         self.assertNotIn('libarchive', loaded)
 
     def test_missing_library_is_named(self):
-        for file, words in (('libcurl.so.4', 'registries need the library libcurl.so.4 (package libcurl4): '),
-                            ('libarchive.so.13', 'archives need the library libarchive.so.13 (package libarchive13): ')):
+        for user, file, package in (('registries', 'libcurl.so.4', 'libcurl4'),
+                                    ('archives', 'libarchive.so.13', 'libarchive13')):
             with self.subTest(file):
                 self.environment['LD_LIBRARY_PATH'] = self.folder(file)
                 with open(f'{self.base}/{file}/{file}', 'w'):
                     pass
-                self.assertIn(words, self.pull_bad(self.name))
+                self.assertIn(f'{user} need the library {file} (package {package}): ', self.pull_bad(self.name))
 
 
 if __name__ == '__main__':
