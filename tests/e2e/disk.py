@@ -3,6 +3,7 @@
 """The root of a VM: an image's extents as one disk, and what is written over it, on a disk of its own or in memory."""
 import json
 import os
+import pathlib
 import resource
 import shutil
 import signal
@@ -61,6 +62,20 @@ class Disk(e2e.Case):
             self.assert_ran(self.host.shell('test ! -e /mark && echo >/mark', '--name', 'keeper'))
             self.assertTrue((self.host.data / 'vms' / 'keeper' / 'vm.log').exists())
             self.assertFalse(disk_of(self.host, 'keeper').exists())
+
+    def test_stored_image_is_started_without_the_libraries_of_a_pull(self):
+        self.assert_ran(self.host.shell(':'))
+        loaded = self.host.base / 'home' / 'loaded'
+        started = self.host.start('run', self.host.sample, 'true', env={'LD_DEBUG': 'files', 'LD_DEBUG_OUTPUT': loaded})
+        result = started.finish()
+        # Of the command alone: QEMU has libraries of its own.
+        text = pathlib.Path(f'{loaded}.{started.process.pid}').read_text()
+        for path in loaded.parent.glob('loaded.*'):
+            path.unlink()
+        self.assert_ran(result)
+        self.assertIn('calling init: /lib', text)
+        for library in ('libcurl', 'libarchive', 'libxml2', 'libicudata', 'libstdc++'):
+            self.assertNotIn(library, text)
 
     def running(self, name, script='echo is-up; cat'):
         started = self.host.start('run', '-i', '--name', name, self.host.sample, 'sh', '-c', script,
