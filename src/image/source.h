@@ -62,9 +62,13 @@ struct image_source {
      * outlive the reader; NULL: nobody is told. */
     int (*open_blob)(struct image_source *source, const struct oci_descriptor *d,
                      struct image_tick *tick, struct blob_reader **ret, mvm_error **err);
+    /* A blob that it gave was wrong, by its digest. Whether the next one comes from somewhere else,
+     * so that another try makes sense. By any thread; NULL: never. */
+    bool (*doubt)(struct image_source *source);
     void (*free)(struct image_source *source);
 };
 void image_source_free(struct image_source *source); /* NULL is fine */
+bool image_source_doubt(struct image_source *source);
 MVM_DEFINE_AUTO(image_source, image_source_free)
 
 /* @path is the layout's folder; @tag as in layout_source_new(). */

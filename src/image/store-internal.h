@@ -122,6 +122,9 @@ int store_ref_get(struct image_store *s, const char *name, const char *platform,
                   mvm_error **err);
 int store_ref_set(struct image_store *s, const char *name, const char *platform,
                   const struct digest *manifest, mvm_error **err);
+/* Removes a file of refs/ if it still means this image; MVM_E_NOT_FOUND. */
+int store_ref_remove(struct image_store *s, const char *file, const struct digest *manifest,
+                     mvm_error **err);
 /* Reads one file of refs/. */
 int store_ref_read(struct image_store *s, const char *file, struct image_record *ret,
                    mvm_error **err);

@@ -300,8 +300,18 @@ class Mirrors(Case):
         self.assertEqual(self.server.count(self.layer), 1)
 
     def test_lying_blob_is_never_taken(self):
-        self.mirror.hooks = [(self.layer, always(200, self.data[:-1] + b'x'))]
+        lie = (self.layer, always(200, self.data[:-1] + b'x'))
+        self.mirror.hooks = self.server.hooks = [lie]
         self.assertIn('digest', self.pull_bad(self.name))
+        self.server.hooks = []
+        self.assertIn('not asked any more', self.warned())
+        self.assertEqual(self.server.count(self.layer), 2)
+
+    def test_lying_config_is_fetched_elsewhere(self):
+        config = json.loads(self.good.manifest)['config']['digest']
+        self.mirror.hooks = [(config, always(200, self.good.blobs[config][:-1] + b' '))]
+        self.pull_good(self.name)
+        self.assertEqual((self.mirror.count(config), self.server.count(config)), (1, 1))
 
     def test_blob_that_a_mirror_cannot_finish(self):
         half = len(self.data) // 2

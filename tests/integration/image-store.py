@@ -282,6 +282,13 @@ class Removal(storetest.StoreTest):
         self.assertEqual(sorted(line[0] for line in self.act('--gc')), ['image', 'layer'])
         self.assert_whole()
 
+    def test_name_of_an_image_that_is_gone_is_removed(self):
+        name = f'oci:{self.layout(t=ocilayout.Image(layers("a")))}:t'
+        self.pull_good(name)
+        shutil.rmtree(os.path.join(self.base, 'store', 'images', *self.images()))
+        self.assertEqual([line[0] for line in self.act('--remove', name)], ['name'])
+        self.assertIn('not in the image store', self.run_tool('--remove', name).stderr)
+
     def assert_records(self):
         records = list(pathlib.Path(self.base, 'store', 'layers').glob('*.ok'))
         self.assertEqual(len(records), 1)
