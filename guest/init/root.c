@@ -6,8 +6,8 @@
  *  index=off        a hard link of the image comes apart when one of its names is written; the
  * index that would hold them together costs a directory operation per copied file. docker chooses
  * the same. xino=auto        one st_dev and lasting inode numbers over both layers, where they fit.
- * What redirect and metacopy trust (trusted.overlay.* of the lower layer) comes from the image, and
- * there is no layer below it that a forged one could reach.
+ * What the overlay trusts (trusted.overlay.*, character devices 0:0 of the lower layer) is taken
+ * out of an image when it is made (image/tree.h, image/layer-convert-xattr.c).
  *
  * The upper disk's (ext4(5); Linux, Documentation/admin-guide/ext4.rst):
  *  discard, noinit_itable   what is removed is given back to the host, and tables that nobody needs
@@ -29,13 +29,17 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #define LOWER_DIR "/lower"
 #define UPPER_DIR "/upper"
+#define UPPER_DATA UPPER_DIR "/data"
 #define ROOT_DIR "/root"
-#define OVERLAY_OPTIONS                                                     \
-    "lowerdir=" LOWER_DIR ",upperdir=" UPPER_DIR "/data,workdir=" UPPER_DIR \
+#define OVERLAY_OPTIONS                                                 \
+    "lowerdir=" LOWER_DIR ",upperdir=" UPPER_DATA ",workdir=" UPPER_DIR \
     "/work,redirect_dir=on,metacopy=on,index=off,xino=auto"
+/* Names, or a value, of what an inode has beside its mode (xattr(7): XATTR_SIZE_MAX). */
+#define ATTRIBUTES_MAX 65536
 
 #define DISK_DEFAULT "/dev/vda"
 #define FSTYPE_DEFAULT "erofs"
@@ -87,6 +91,38 @@ static int mount_upper(const char *device, mvm_error **err)
                                 "the upper layer, " UPPER_OPTIONS, err);
 }
 
+/* Those that the upper file system has none of are left out: in memory, user.*. */
+static void copy_attributes(const char *from, const char *to)
+{
+    mvm_autofree char *names = malloc(ATTRIBUTES_MAX);
+    mvm_autofree char *value = malloc(ATTRIBUTES_MAX);
+    ssize_t len = names && value ? listxattr(from, names, ATTRIBUTES_MAX) : 0;
+
+    for (ssize_t at = 0; at < len; at += (ssize_t) strlen(names + at) + 1) {
+        ssize_t size = getxattr(from, names + at, value, ATTRIBUTES_MAX);
+
+        if (size >= 0)
+            (void) setxattr(to, names + at, value, (size_t) size, 0);
+    }
+}
+
+/* An overlay's root is that of its upper layer: this one is to look as the image's does. */
+static int make_upper_root(mvm_error **err)
+{
+    struct stat st;
+    int r = make_dir(UPPER_DATA, err);
+
+    if (r < 0)
+        return r;
+    if (stat(LOWER_DIR, &st) < 0 || chown(UPPER_DATA, st.st_uid, st.st_gid) < 0 ||
+        chmod(UPPER_DATA, st.st_mode & 07777) < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "give the root the image's mode and owner");
+    copy_attributes(LOWER_DIR, UPPER_DATA);
+    (void) utimensat(AT_FDCWD, UPPER_DATA, (const struct timespec[]){ st.st_atim, st.st_mtim },
+                     0); /* a time that it cannot have is no reason not to boot */
+    return 0;
+}
+
 static int mount_layers(const struct boot_config *boot, mvm_error **err)
 {
     const char *device = boot->root_device ? boot->root_device : DISK_DEFAULT;
@@ -106,7 +142,7 @@ static int mount_layers(const struct boot_config *boot, mvm_error **err)
         r = mount_upper(boot->upper_device, err);
     if (r < 0)
         return r;
-    r = make_dir(UPPER_DIR "/data", err);
+    r = make_upper_root(err);
     if (r < 0)
         return r;
     r = make_dir(UPPER_DIR "/work", err);

@@ -45,7 +45,7 @@ struct tree_node {
     layer_place place; /* of its record; 0: a directory that no layer lists */
     uint16_t layer;    /* of that record, or that had a name below it */
     uint8_t kind;      /* enum layer_kind */
-    uint8_t zero;
+    uint8_t left_out;  /* has names while layers are applied, and none when finished */
     union {
         tree_entry child; /* of a directory: the first name */
         uint32_t links;   /* of all else: names that are live */

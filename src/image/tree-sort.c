@@ -40,7 +40,7 @@ static tree_entry merge(struct tree *t, tree_entry a, tree_entry b)
 }
 
 /* Leaves the live names in the list, in the order in which they came: new ones were put in front.
- */
+ * Those of what is left out are gone from here on. */
 static tree_entry live_names(struct tree *t, tree_entry list)
 {
     tree_entry out = TREE_NONE;
@@ -49,6 +49,8 @@ static tree_entry live_names(struct tree *t, tree_entry list)
         struct tree_name *n = &t->names[list];
         tree_entry next = n->next;
 
+        if (t->nodes[n->inode].left_out)
+            n->state = TREE_GONE;
         if (n->state == TREE_LIVE) {
             n->next = out;
             out = list;
