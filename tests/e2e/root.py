@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Roots that images may have and sane ones have not: attributes of the root itself, overlayfs' own marks, and other things
-where folders are expected."""
+"""Roots that images may have and sane ones have not: attributes of the root itself, overlayfs' own marks, and other
+things where folders are expected."""
 import pathlib
 import tarfile
 
