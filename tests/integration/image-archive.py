@@ -101,7 +101,7 @@ class Archive(storetest.StoreTest):
         os.symlink(file, f'{self.base}/link')
         self.assertEqual(self.pull_good(f'docker-archive:{file}'), self.pull_good(f'docker-archive:{self.base}/link'))
         self.assertEqual(self.run_tool('--list').stdout.split()[0], f'docker-archive:{file}')
-        self.assertEqual(self.run_tool('--list').stdout.count('\n'), 1)
+        self.assertEqual(self.run_tool('--list').stdout.count('\n'), 2)    # and the total
 
     def test_never_works_without_the_archive(self):
         file = self.file(Docker().bytes())
