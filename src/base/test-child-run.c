@@ -3,6 +3,7 @@
 #include "base/child.h"
 
 #include "base/clock.h"
+#include "base/scan.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -41,12 +42,11 @@ static void what_outlives_the_program_is_not_waited_for(void **state)
     struct child_spec spec = { .argv = (char *const *) (const char *const[]){
                                    "sh", "-c", "sleep 60 & echo $!", NULL } };
     mvm_autofree char *out = NULL;
-    long pid;
+    uint64_t pid = 0;
 
     (void) state;
     assert_int_equal(child_run(&spec, PATIENCE_MS, 100, &out, NULL), 0);
-    pid = strtol(out, NULL, 10);
-    assert_true(pid > 1);
+    assert_true(scan_u64(out, strcspn(out, "\n"), INT32_MAX, &pid) && pid > 1);
     assert_int_equal(kill((pid_t) pid, SIGKILL), 0);
 }
 

@@ -126,7 +126,10 @@ int pull_build(struct pull *p, struct image **ret, mvm_error **err)
         r = store_temp_new(p->store, &temp, err);
     if (r < 0)
         return r;
-    if (store_load_image(p->store, &p->found.digest, &image, NULL) == 0)
+    r = store_load_image(p->store, &p->found.digest, &p->tick, &image, NULL);
+    if (r == MVM_E_CANCELLED)
+        return mvm_fail(err, r, 0, "cancelled");
+    if (r == 0)
         r = mend_image(p, &temp, image, err);
     else
         r = make_image(p, &temp, &image, err);

@@ -7,10 +7,6 @@
 #include "image/resolve.h"
 #include "image/store-layer.h"
 
-/* Layers of an image: each costs the pull a descriptor, and the machine's disk has 512 parts, the
- * first of which has the names. docker builds 127 at most. */
-#define PULL_LAYERS_MAX 511
-
 struct pull {
     struct image_store *store;                /* borrowed */
     const struct image_pull_options *options; /* borrowed */

@@ -36,6 +36,10 @@ int blob_read_all(struct blob_reader *reader, const struct oci_descriptor *d, si
 int blob_read_text(struct blob_reader *reader, size_t max, char **ret, size_t *ret_len,
                    mvm_error **err);
 
+/* Layers of an image: each costs a pull a descriptor, and the machine's disk has 512 parts, the
+ * first of which has the names. docker builds 127 at most. */
+#define SOURCE_LAYERS_MAX 511
+
 /* A manifest or an index as it was received. */
 struct source_document {
     char *text; /* owned */

@@ -108,7 +108,7 @@ static void image_in_use_is_kept_and_named(void **state)
 
     put_layer(s, &layer);
     d = put_image(s, "x/y:z", &layer, 1);
-    assert_int_equal(store_load_image(s, &d, &image, NULL), 0);
+    assert_int_equal(store_load_image(s, &d, NULL, &image, NULL), 0);
     assert_gc(s, true, line(one, "kept", &d));
     assert_true(has_image(s, &d) && has_layer(s, &layer));
     image_free(steal_ptr(&image));
@@ -241,7 +241,7 @@ static void image_in_use_loses_its_name_by_force_alone(void **state)
 
     put_layer(s, &layer);
     d = put_image(s, "example.org/x:1", &layer, 1);
-    assert_int_equal(store_load_image(s, &d, &image, NULL), 0);
+    assert_int_equal(store_load_image(s, &d, NULL, &image, NULL), 0);
     assert_remove(s, "example.org/x:1", false, MVM_E_BUSY, "");
     assert_remove(s, "example.org/x:1", true, 0, "name example.org/x:1\n");
     assert_true(has_image(s, &d) && has_layer(s, &layer));
@@ -292,11 +292,11 @@ static void *pull_again_and_again(void *user)
             test_layer_put(s, &layer, "content", &pin) < 0)
             failures++;
         d = test_image_put(s, &layer, 1);
-        if (store_load_image(s, &d, &image, NULL) < 0)
+        if (store_load_image(s, &d, NULL, &image, NULL) < 0)
             continue; /* gone already, with nothing that anybody relies on */
         /* As long as it is loaded, nothing of it goes. */
         failures += store_layer_get(s, &layer, NULL, NULL, NULL, NULL) < 0;
-        failures += store_load_image(s, &d, &again, NULL) < 0;
+        failures += store_load_image(s, &d, NULL, &again, NULL) < 0;
     }
     return (void *) failures;
 }
