@@ -80,9 +80,8 @@ struct plan {
     const struct tree *tree;
     struct image_tick *tick;
     struct layer_cursor cursor;
-    uintptr_t page;    /* of the layers' indexes: read last */
-    uint64_t resident; /* bytes of them that may be in memory: read since they were last dropped */
-    int64_t time_s;    /* the time of compact inodes */
+    struct layer_touch touch; /* of the layers' indexes */
+    int64_t time_s;           /* the time of compact inodes */
     uint32_t time_ns;
     struct xattr_pool pool;
     uint32_t *nids;    /* owned: place of each inode, and PLAN_BLOCKS */

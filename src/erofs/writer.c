@@ -7,11 +7,6 @@
 #include <assert.h>
 #include <isa-l/crc.h>
 
-/* How much of the layers' indexes may be in memory at once, and what reading a byte on another page
- * of them counts: the kernel maps pages around it as well. */
-#define INDEX_RESIDENT_MAX (8u << 20)
-#define INDEX_PAGE 4096u
-#define INDEX_TOUCH (4 * INDEX_PAGE)
 /* The root's number has 16 bits; it comes first. */
 #define INODES_AT EROFS_BLOCK
 static_assert(INODES_AT / EROFS_SLOT <= UINT16_MAX, "s_root_nid");
@@ -33,17 +28,10 @@ static uint64_t blocks_of(uint64_t bytes)
 
 void plan_touch(struct plan *p, const void *at)
 {
-    const uintptr_t page = (uintptr_t) at / INDEX_PAGE;
-
-    if (page == p->page)
-        return;
-    p->page = page;
-    p->resident += INDEX_TOUCH;
-    if (p->resident < INDEX_RESIDENT_MAX)
+    if (!layer_touch(&p->touch, at))
         return;
     for (uint32_t i = 0; i < tree_n_layers(p->tree); i++)
         layer_index_drop(tree_layer(p->tree, i));
-    p->resident = 0;
 }
 
 int plan_get(struct plan *p, tree_inode inode, uint32_t *ret_layer, mvm_error **err)

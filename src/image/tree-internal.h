@@ -54,17 +54,6 @@ struct tree_node {
 };
 static_assert(sizeof(struct tree_node) == 16, "a million inodes must fit");
 
-/* The part of an index that was looked at lately: 64 KiB, which the kernel maps at once. */
-#define TREE_WINDOW_SHIFT 16
-/* Windows before their memory is given back: 8 MiB. */
-#define TREE_WINDOWS_MAX 128u
-#define TREE_WINDOW_SLOTS 64u
-
-struct tree_touch {
-    uint64_t seen[TREE_WINDOW_SLOTS]; /* layer and window, plus 1 */
-    unsigned n;
-};
-
 struct tree {
     struct tree_name *names; /* owned */
     size_t n_names, names_cap;
@@ -85,7 +74,7 @@ struct tree {
         tree_entry dir;
         unsigned depth;
     } last; /* where the last walk ended */
-    struct tree_touch touch;
+    struct layer_touch touch;
     bool opaque_without_directory; /* an opaque marker's path led to no directory */
 };
 

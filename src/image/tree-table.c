@@ -8,17 +8,10 @@
 
 void tree_touch(struct tree *t, uint32_t layer, layer_place place)
 {
-    uint64_t window = ((uint64_t) layer << 32 | ((uint64_t) place * 8) >> TREE_WINDOW_SHIFT) + 1;
-    uint64_t *seen = &t->touch.seen[window % TREE_WINDOW_SLOTS];
-
-    if (*seen == window)
-        return;
-    *seen = window;
-    if (++t->touch.n < TREE_WINDOWS_MAX)
+    if (!layer_touch(&t->touch, layer_index_path(t->layers[layer], place)))
         return;
     for (size_t i = 0; i < t->n_layers; i++)
         layer_index_drop(t->layers[i]);
-    t->touch = (struct tree_touch){ .n = 0 };
 }
 
 const char *tree_text(const struct tree *t, tree_entry e, size_t *ret_len)
