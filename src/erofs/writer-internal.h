@@ -75,14 +75,21 @@ uint32_t xattr_measure(const struct xattr_pool *p, const struct layer_record *re
 int xattr_write(const struct xattr_pool *p, const struct layer_record *record, struct output *o,
                 mvm_error **err);
 
+/* The kernel maps what is in its cache around a byte that is read: 64 KiB at once. */
+#define PLAN_WINDOW_SHIFT 16
+#define PLAN_WINDOW_SLOTS 64u
+/* Windows before their memory is given back: little, as a tree of a million names leaves little. */
+#define PLAN_WINDOWS_MAX 32u
+
 /* All that is known of the image. */
 struct plan {
     const struct tree *tree;
     struct image_tick *tick;
     struct layer_cursor cursor;
-    uintptr_t page;    /* of the layers' indexes: read last */
-    uint64_t resident; /* bytes of them that may be in memory: read since they were last dropped */
-    int64_t time_s;    /* the time of compact inodes */
+    /* Windows of the layers' indexes that may be in memory: read since they were last dropped. */
+    uintptr_t windows[PLAN_WINDOW_SLOTS]; /* the last ones, each in its slot, plus 1 */
+    unsigned n_windows;
+    int64_t time_s; /* the time of compact inodes */
     uint32_t time_ns;
     struct xattr_pool pool;
     uint32_t *nids;    /* owned: place of each inode, and PLAN_BLOCKS */
@@ -115,9 +122,10 @@ struct dir_blocks {
     tree_inode inode;
 };
 void dir_blocks_begin(struct dir_blocks *d, struct plan *p, tree_inode dir);
-/* The next block, zeros at its end; how much of it is used. @block NULL: measures. */
-size_t dir_blocks_next(struct dir_blocks *d, unsigned char *block);
-uint64_t dir_measure(struct plan *p, tree_inode dir);
+/* The next block, zeros at its end, and how much of it is used. @block NULL: measures. */
+int dir_blocks_next(struct dir_blocks *d, unsigned char *block, size_t *ret_used, mvm_error **err);
+/* Its size. */
+int dir_measure(struct plan *p, tree_inode dir, uint64_t *ret, mvm_error **err);
 
 /* What an inode takes. */
 struct shape {
@@ -129,13 +137,12 @@ struct shape {
     uint64_t size;
 };
 /* Of the inode in p->cursor. */
-struct shape shape_of(struct plan *p, tree_inode inode, uint32_t layer);
+int shape_of(struct plan *p, tree_inode inode, uint32_t layer, struct shape *ret, mvm_error **err);
 /* Where an inode of that shape goes, that is to follow @at. */
 uint64_t shape_place(const struct shape *s, uint64_t at);
 /* @block: the first of its own ones. */
 int inode_write(struct plan *p, tree_inode inode, const struct shape *s, uint64_t block,
                 struct output *o, mvm_error **err);
-int inode_write_blocks(struct plan *p, tree_inode inode, const struct shape *s, struct output *o,
-                       mvm_error **err);
+int inode_write_blocks(struct plan *p, tree_inode inode, struct output *o, mvm_error **err);
 
 #endif
