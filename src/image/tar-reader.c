@@ -230,6 +230,10 @@ static int entry_get(struct archive_entry *e, struct tar_entry *ret, mvm_error *
 
     if (!made.name)
         return mvm_fail(err, MVM_E_FORMAT, 0, "an entry has no name");
+    /* libarchive takes it for content in a pax archive, where no other reader does: what follows
+     * would be lost. */
+    if (made.kind == TAR_HARDLINK && size > 0)
+        return mvm_fail(err, MVM_E_FORMAT, 0, "'%.256s': a hard link with a size", made.name);
     if (made.kind == TAR_HARDLINK)
         made.link = archive_entry_hardlink(e);
     else if (made.kind == TAR_SYMLINK)

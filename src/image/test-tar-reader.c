@@ -270,6 +270,20 @@ static void acls_hold_at_the_limit_and_not_above(void **state)
     }
 }
 
+/* Readers differ in whether a hard link's size in a pax archive tells of content. */
+static void hard_links_with_a_size_are_refused_in_pax(void **state)
+{
+    mvm_autovalue(strbuf) tar = STRBUF_INIT(TAR_MAX);
+
+    (void) state;
+    tar_add(&tar, &(struct tar_spec){ .name = "f", .data = "x", .pax = "13 mtime=1.5\n" });
+    tar_header(&tar, &(struct tar_spec) HARDLINK("h", "f"), 600);
+    tar_add(&tar, &(struct tar_spec) FILE_OF("second", "x"));
+    tar_add(&tar, &(struct tar_spec) FILE_OF("third", "x"));
+    tar_end(&tar);
+    expect_names(&tar, NULL, "a hard link with a size");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +294,7 @@ int main(void)
         cmocka_unit_test(maps_of_sparse_files_have_a_limit),
         cmocka_unit_test(a_failure_at_the_beginning_is_not_the_end),
         cmocka_unit_test(acls_hold_at_the_limit_and_not_above),
+        cmocka_unit_test(hard_links_with_a_size_are_refused_in_pax),
     };
 
     return cmocka_run_group_tests_name("image-tar-reader", tests, NULL, NULL);
