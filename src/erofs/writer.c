@@ -71,7 +71,9 @@ static int place_inodes(struct plan *p, uint64_t *ret_end, mvm_error **err)
 
         if (r < 0)
             return r;
-        s = shape_of(p, i, layer);
+        r = shape_of(p, i, layer, &s, err);
+        if (r < 0)
+            return r;
         at = shape_place(&s, at);
         if (at / EROFS_SLOT > PLAN_NID_MAX)
             return mvm_fail(err, MVM_E_LIMIT, 0, "the inodes of the image take more than %llu GiB",
@@ -145,8 +147,9 @@ static int write_inodes(struct plan *p, struct output *o, mvm_error **err)
         r = plan_get(p, i, &layer, err);
         if (r < 0)
             return r;
-        s = shape_of(p, i, layer);
-        r = output_fill(o, (uint64_t) (p->nids[i] & PLAN_NID_MAX) * EROFS_SLOT, err);
+        r = shape_of(p, i, layer, &s, err);
+        if (r == 0)
+            r = output_fill(o, (uint64_t) (p->nids[i] & PLAN_NID_MAX) * EROFS_SLOT, err);
         if (r == 0)
             r = inode_write(p, i, &s, block, o, err);
         block += s.blocks;
@@ -160,16 +163,13 @@ static int write_blocks(struct plan *p, struct output *o, mvm_error **err)
     int r = output_fill(o, p->blocks * EROFS_BLOCK, err);
 
     for (tree_inode i = 0; i < n && r == 0; i++) {
-        struct shape s;
         uint32_t layer;
 
         if (!(p->nids[i] & PLAN_BLOCKS))
             continue;
         r = plan_get(p, i, &layer, err);
-        if (r < 0)
-            return r;
-        s = shape_of(p, i, layer);
-        r = inode_write_blocks(p, i, &s, o, err);
+        if (r == 0)
+            r = inode_write_blocks(p, i, o, err);
     }
     return r;
 }

@@ -62,22 +62,53 @@ static int keep_headers(struct tar_reader *t, mvm_error **err)
     return strbuf_check(&t->headers, "headers of an entry", err);
 }
 
-static la_ssize_t tar_read(struct archive *a, void *user, const void **ret)
+/* The headers as far as they are here: libarchive, which reads each when it has all of it, has not
+ * yet read what is new. */
+static int check_begun(struct tar_reader *t, mvm_error **err)
 {
-    struct tar_reader *t = user;
-    ssize_t n = t->in_headers ? keep_headers(t, &t->stream_error) : 0;
+    uint64_t kept = t->headers_from + t->headers.len;
+    size_t room = TAR_HEADERS_MAX - t->headers.len;
+    int r;
+
+    if (kept >= t->block_end)
+        return 0;
+    if (t->headers.len == 0)
+        return tar_headers_check_begun(t->block + (t->headers_from - t->block_from),
+                                       (size_t) (t->block_end - t->headers_from), err);
+    strbuf_add(&t->headers, t->block + (kept - t->block_from),
+               t->block_end - kept < room ? (size_t) (t->block_end - kept) : room);
+    r = strbuf_check(&t->headers, "headers of an entry", err);
+    return r < 0 ? r
+                 : tar_headers_check_begun((const unsigned char *) strbuf_str(&t->headers),
+                                           t->headers.len, err);
+}
+
+static ssize_t next_block(struct tar_reader *t, const void **ret, mvm_error **err)
+{
+    ssize_t n = t->in_headers ? keep_headers(t, err) : 0;
+    int r;
 
     if (n == 0)
-        n = t->pull(t->user, ret, &t->stream_error);
-    if (n < 0) {
-        t->stream_code = (int) n;
-        libarchive()->set_error(a, EIO, "the stream cannot be read");
-        return ARCHIVE_FATAL;
-    }
+        n = t->pull(t->user, ret, err);
+    if (n < 0)
+        return n;
     t->block = *ret;
     t->block_from = t->block_end;
     t->block_end += (uint64_t) n;
-    return n;
+    r = t->in_headers ? check_begun(t, err) : 0;
+    return r < 0 ? r : n;
+}
+
+static la_ssize_t tar_read(struct archive *a, void *user, const void **ret)
+{
+    struct tar_reader *t = user;
+    ssize_t n = next_block(t, ret, &t->stream_error);
+
+    if (n >= 0)
+        return n;
+    t->stream_code = (int) n;
+    libarchive()->set_error(a, EIO, "the stream cannot be read");
+    return ARCHIVE_FATAL;
 }
 
 /* The stream's own reason where it has one, else libarchive's. */
@@ -201,6 +232,10 @@ static int entry_get(struct archive_entry *e, struct tar_entry *ret, mvm_error *
 
     if (!made.name)
         return mvm_fail(err, MVM_E_FORMAT, 0, "an entry has no name");
+    /* libarchive takes it for content in a pax archive, where no other reader does: what follows
+     * would be lost. */
+    if (made.kind == TAR_HARDLINK && size > 0)
+        return mvm_fail(err, MVM_E_FORMAT, 0, "'%.256s': a hard link with a size", made.name);
     if (made.kind == TAR_HARDLINK)
         made.link = libarchive()->entry_hardlink(e);
     else if (made.kind == TAR_SYMLINK)
@@ -241,7 +276,7 @@ static int begin_headers(struct tar_reader *t, mvm_error **err)
     strbuf_reset(&t->headers);
     t->headers_from = (uint64_t) libarchive()->filter_bytes(t->archive, 0);
     t->in_headers = true;
-    return 0;
+    return check_begun(t, err);
 }
 
 static int check_headers(struct tar_reader *t, mvm_error **err)
@@ -258,8 +293,10 @@ static int check_headers(struct tar_reader *t, mvm_error **err)
     if (t->headers.len == 0) {
         raw = t->block + (t->headers_from - t->block_from);
     } else {
-        if (end > t->block_from)
-            strbuf_add(&t->headers, t->block, (size_t) (end - t->block_from));
+        uint64_t kept = t->headers_from + t->headers.len;
+
+        if (end > kept)
+            strbuf_add(&t->headers, t->block + (kept - t->block_from), (size_t) (end - kept));
         raw = (const unsigned char *) strbuf_str(&t->headers);
     }
     return tar_headers_check(raw, len, err);
@@ -285,6 +322,9 @@ int tar_reader_next(struct tar_reader *t, struct tar_entry *ret, mvm_error **err
     if (r < 0)
         return r;
     code = libarchive()->read_next_header(t->archive, &t->entry);
+    /* While libarchive looks for the format, it takes a failure for the end. */
+    if (t->stream_code < 0)
+        return tar_fail(t, err);
     if (code == ARCHIVE_EOF)
         return 0;
     if (code < ARCHIVE_WARN || (code != ARCHIVE_OK && !warning_is_harmless(t->archive)))

@@ -3,15 +3,18 @@
 """Layers become an EROFS image, which the kernel mounts; what is in it is what umoci unpacks, entry by entry."""
 import os
 import pathlib
+import random
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import unittest
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / 'tests' / 'support'))
 import imageset
+import ocilayout
 import tap
 import treelist
 
@@ -85,6 +88,22 @@ class Erofs(unittest.TestCase):
         theirs = treelist.entries(program, self.unpacked(name, tars))
         self.assertGreater(len(ours), 1)
         self.assertEqual(treelist.differences(ours, theirs, imageset.is_known(name)), [])
+
+    def test_memory_of_a_great_directory(self):
+        """Names that lie all over a large index, in no order: what is looked at is given back."""
+        numbers = list(range(40000))
+        random.Random(1).shuffle(numbers)
+        parts = [self.folder / name for name in ('tar', 'data', 'index')]
+        with tarfile.open(parts[0], mode='w', format=tarfile.PAX_FORMAT) as t:
+            for i in numbers:
+                t.addfile(ocilayout.entry(f'd/{i:08}', xattrs={'user.a': 'x' * 5000}))
+        run(TOOLS / 'convert-tool', *parts)
+        # A process begins with the memory of its parent: the shell's is small.
+        done = subprocess.run(['sh', '-c', '"$@" || exit 1', 'sh', TOOLS / 'erofs-tool', self.folder / 'image',
+                               *parts[1:]], capture_output=True, text=True, check=True)
+        peak = int(done.stderr.split()[-2])
+        self.assertLess(peak, 32 << 10, done.stderr)
+        run('fsck.erofs', self.folder / 'image')
 
 
 def copy_sparse(data, out):
