@@ -21,6 +21,7 @@
 #include "guest/init/guest-files.h"
 #include "kmsg.h"
 #include "mounts.h"
+#include "root-attributes.h"
 #include "uevent.h"
 
 #include "base/mem.h"
@@ -87,6 +88,24 @@ static int mount_upper(const char *device, mvm_error **err)
                                 "the upper layer, " UPPER_OPTIONS, err);
 }
 
+/* Both as folders of the upper layer's file system. The overlay shows the first one's attributes as
+ * the root's. */
+static int make_upper_dirs(mvm_error **err)
+{
+    mvm_autoclose int lower = -EBADF, data = -EBADF;
+    int r = make_dir(UPPER_DIR "/data", err);
+
+    if (r == 0)
+        r = make_dir(UPPER_DIR "/work", err);
+    if (r < 0)
+        return r;
+    lower = open(LOWER_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    data = open(UPPER_DIR "/data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lower < 0 || data < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "open " LOWER_DIR " and " UPPER_DIR "/data");
+    return root_attributes_copy(lower, data, err);
+}
+
 static int mount_layers(const struct boot_config *boot, mvm_error **err)
 {
     const char *device = boot->root_device ? boot->root_device : DISK_DEFAULT;
@@ -106,10 +125,7 @@ static int mount_layers(const struct boot_config *boot, mvm_error **err)
         r = mount_upper(boot->upper_device, err);
     if (r < 0)
         return r;
-    r = make_dir(UPPER_DIR "/data", err);
-    if (r < 0)
-        return r;
-    r = make_dir(UPPER_DIR "/work", err);
+    r = make_upper_dirs(err);
     if (r < 0)
         return r;
     return mounts_mount("overlay", ROOT_DIR, "overlay", 0, OVERLAY_OPTIONS,
