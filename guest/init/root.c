@@ -21,6 +21,7 @@
 #include "guest/init/guest-files.h"
 #include "kmsg.h"
 #include "mounts.h"
+#include "root-attributes.h"
 #include "uevent.h"
 
 #include "base/mem.h"
@@ -29,7 +30,6 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 
 #define LOWER_DIR "/lower"
 #define UPPER_DIR "/upper"
@@ -38,8 +38,6 @@
 #define OVERLAY_OPTIONS                                                 \
     "lowerdir=" LOWER_DIR ",upperdir=" UPPER_DATA ",workdir=" UPPER_DIR \
     "/work,redirect_dir=on,metacopy=on,index=off,xino=auto"
-/* Names, or a value, of what an inode has beside its mode (xattr(7): XATTR_SIZE_MAX). */
-#define ATTRIBUTES_MAX 65536
 
 #define DISK_DEFAULT "/dev/vda"
 #define FSTYPE_DEFAULT "erofs"
@@ -91,36 +89,22 @@ static int mount_upper(const char *device, mvm_error **err)
                                 "the upper layer, " UPPER_OPTIONS, err);
 }
 
-/* Those that the upper file system has none of are left out: in memory, user.*. */
-static void copy_attributes(const char *from, const char *to)
+/* Both as folders of the upper layer's file system. The overlay shows the first one's attributes as
+ * the root's. */
+static int make_upper_dirs(mvm_error **err)
 {
-    mvm_autofree char *names = malloc(ATTRIBUTES_MAX);
-    mvm_autofree char *value = malloc(ATTRIBUTES_MAX);
-    ssize_t len = names && value ? listxattr(from, names, ATTRIBUTES_MAX) : 0;
-
-    for (ssize_t at = 0; at < len; at += (ssize_t) strlen(names + at) + 1) {
-        ssize_t size = getxattr(from, names + at, value, ATTRIBUTES_MAX);
-
-        if (size >= 0)
-            (void) setxattr(to, names + at, value, (size_t) size, 0);
-    }
-}
-
-/* An overlay's root is that of its upper layer: this one is to look as the image's does. */
-static int make_upper_root(mvm_error **err)
-{
-    struct stat st;
+    mvm_autoclose int lower = -EBADF, data = -EBADF;
     int r = make_dir(UPPER_DATA, err);
 
+    if (r == 0)
+        r = make_dir(UPPER_DIR "/work", err);
     if (r < 0)
         return r;
-    if (stat(LOWER_DIR, &st) < 0 || chown(UPPER_DATA, st.st_uid, st.st_gid) < 0 ||
-        chmod(UPPER_DATA, st.st_mode & 07777) < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "give the root the image's mode and owner");
-    copy_attributes(LOWER_DIR, UPPER_DATA);
-    (void) utimensat(AT_FDCWD, UPPER_DATA, (const struct timespec[]){ st.st_atim, st.st_mtim },
-                     0); /* a time that it cannot have is no reason not to boot */
-    return 0;
+    lower = open(LOWER_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    data = open(UPPER_DATA, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lower < 0 || data < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "open " LOWER_DIR " and " UPPER_DATA);
+    return root_attributes_copy(lower, data, err);
 }
 
 static int mount_layers(const struct boot_config *boot, mvm_error **err)
@@ -142,10 +126,7 @@ static int mount_layers(const struct boot_config *boot, mvm_error **err)
         r = mount_upper(boot->upper_device, err);
     if (r < 0)
         return r;
-    r = make_upper_root(err);
-    if (r < 0)
-        return r;
-    r = make_dir(UPPER_DIR "/work", err);
+    r = make_upper_dirs(err);
     if (r < 0)
         return r;
     return mounts_mount("overlay", ROOT_DIR, "overlay", 0, OVERLAY_OPTIONS,

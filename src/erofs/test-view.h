@@ -68,9 +68,13 @@ static inline const char *view_inode(const struct view *v, uint64_t nid, struct 
     struct view_inode n = { .at = at };
     uint64_t head;
 
-    if (nid > v->size / 32 || v->size - at < 64)
+    if (nid >= v->size / 32)
         return "an inode beyond the end";
+    /* A compact inode may be the last thing of the image. */
     n.extended = le16_get(p) & 1;
+    head = n.extended ? 64 : 32;
+    if (at % 4096 + head > 4096)
+        return "an inode across two blocks";
     n.layout = le16_get(p) >> 1;
     n.mode = le16_get(p + 4);
     n.address = le32_get(p + 16);
@@ -80,9 +84,6 @@ static inline const char *view_inode(const struct view *v, uint64_t nid, struct 
     n.links = n.extended ? le32_get(p + 44) : le16_get(p + 6);
     n.mtime_s = (int64_t) le64_get(n.extended ? p + 32 : s + 24);
     n.mtime_ns = le32_get(n.extended ? p + 40 : s + 32);
-    head = n.extended ? 64 : 32;
-    if (at % 4096 + head > 4096)
-        return "an inode across two blocks";
     n.xattrs_at = at + head;
     n.xattrs_len = le16_get(p + 2) ? 12 + (le16_get(p + 2) - 1u) * UINT64_C(4) : 0;
     n.inline_at = n.xattrs_at + n.xattrs_len;

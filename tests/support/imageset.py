@@ -4,6 +4,7 @@ of them.
 
     imageset.layers(name)          the tars of one, base first
     imageset.write(folder, names)  an OCI layout with one tag an image
+    imageset.unpack(...)           what an independent tool makes of one
     python3 imageset.py FOLDER [NAME...]
 
 Names are those of IMAGES; SLOW ones are made only where they are named.
@@ -11,6 +12,9 @@ Names are those of IMAGES; SLOW ones are made only where they are named.
 import fnmatch
 import io
 import itertools
+import os
+import shutil
+import subprocess
 import sys
 import tarfile
 
@@ -127,7 +131,7 @@ def attributes():
     capability = b'\1\0\0\2\0\x24\0\0\0\0\0\0\0\0\0\0\0\0\0\0'.decode('latin1')
     acl = (b'\2\0\0\0\1\0\6\0\xff\xff\xff\xff\2\0\4\0\xe8\3\0\0\4\0\4\0\xff\xff\xff\xff\x10\0\4\0\xff\xff\xff\xff'
            b'\x20\0\4\0\xff\xff\xff\xff').decode('latin1')
-    entries = [make('./', DIR, mode=0o751, uid=3, gid=4)]
+    entries = [make('./', DIR, mode=0o751, uid=3, gid=4, xattrs={'trusted.root': 'the root itself'})]
     entries += [text(f'mode-{mode:04o}', mode=mode) for mode in (0, 0o444, 0o1644, 0o2755, 0o4755, 0o6711, 0o7777)]
     entries += [make(f'dir-{mode:04o}', DIR, mode=mode) for mode in (0, 0o555, 0o1777, 0o2775, 0o7700)]
     entries += [text(f'owner-{n}', uid=n, gid=n + 1) for n in (1, 1000, 65534, 65535, 65536, 2000000000)]
@@ -292,7 +296,7 @@ IMAGES = {'attributes': attributes, 'implicit': implicit, 'links': links, 'many-
           'replaced': replaced, 'sizes': sizes, 'sparse': sparse, 'sparse-old': sparse_old, 'symlinked': symlinked,
           'whiteouts': whiteouts}
 # Those that umoci does not unpack, with the reason.
-NOT_UMOCI = {'huge': 'it writes all zeros', 'sparse-old': "unknown typeflag '\\x53'"}
+NOT_UMOCI = {'sparse-old': "unknown typeflag '\\x53'"}
 # Where umoci makes something else of an image, and why that is not followed: image, pattern of the path, field, reason.
 DIFFERENCES = (
     ('attributes', 'label', 'xattrs', "labels of a host's security modules are none of an image's business"),
@@ -312,8 +316,27 @@ def layers(name):
     return list({**IMAGES, **SLOW}[name]())
 
 
-def write(folder, wanted=tuple(IMAGES)):
-    return ocilayout.write_images(folder, **{name: ocilayout.Image(layers(name)) for name in wanted})
+def write(folder, wanted=tuple(IMAGES), extra=()):
+    """With the layers @extra on top of each."""
+    return ocilayout.write_images(folder, **{name: ocilayout.Image([*layers(name), *extra]) for name in wanted})
+
+
+def room_for(name, folder):
+    """Why @name cannot be unpacked there; None if it can. umoci writes each zero."""
+    missing = (8 << 30) - shutil.disk_usage(folder).free if name == 'huge' else 0
+    return f'{missing >> 20} MiB more are needed in {folder}' if missing > 0 else None
+
+
+def unpack(layout, name, target, extra=()):
+    """Turns what write() made into the folder @target."""
+    if name not in NOT_UMOCI:
+        subprocess.run(['umoci', 'raw', 'unpack', '--image', f'{layout}:{name}', target], check=True,
+                       stdout=subprocess.DEVNULL)
+        return
+    os.mkdir(target)
+    # The image's own come last, and have the last word on the root directory.
+    for data in [*extra, *layers(name)]:
+        subprocess.run(['tar', '-xpf', '-', '--xattrs', '-C', target], check=True, input=data)
 
 
 if __name__ == '__main__':

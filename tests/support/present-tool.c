@@ -2,12 +2,13 @@
 /*
  * present-tool FOLDER NAME [DATA INDEX]...: merges layers, base first, into a real directory NAME
  * below FOLDER, which is ours alone, and prints how contents were copied, how many things could not
- * be kept, and the first of them, "-" for none.
+ * be kept, and the first of them, "-" for none. DATA is "-" for a layer without content.
  */
 #include "rootfs/directory.h"
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 
 #define LAYERS_MAX 128
 
@@ -20,18 +21,20 @@ static void layers_deinit(struct layers *l)
 {
     while (l->n > 0) {
         layer_index_close(l->items[--l->n]);
-        (void) close(l->data_fds[l->n]);
+        if (l->data_fds[l->n] >= 0)
+            (void) close(l->data_fds[l->n]);
     }
 }
 MVM_DEFINE_AUTOVALUE(layers, layers_deinit)
 
 static int open_layer(struct layers *l, char **paths, mvm_error **err)
 {
-    mvm_autoclose int data = open(paths[0], O_RDONLY | O_CLOEXEC);
+    const bool empty = strcmp(paths[0], "-") == 0;
+    mvm_autoclose int data = empty ? -EBADF : open(paths[0], O_RDONLY | O_CLOEXEC);
     mvm_autoclose int index = open(paths[1], O_RDONLY | O_CLOEXEC);
     int r;
 
-    if (data < 0 || index < 0)
+    if ((data < 0 && !empty) || index < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "open '%s' and '%s'", paths[0], paths[1]);
     r = layer_index_open(index, &l->items[l->n], err);
     if (r < 0)
