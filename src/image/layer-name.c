@@ -8,10 +8,8 @@
 /* Bookkeeping of AUFS, which old builders left in layers. */
 #define WHITEOUT_AUFS ".wh..wh."
 
-static int check_component(const char *c, size_t n, mvm_error **err)
+static int check_component(size_t n, mvm_error **err)
 {
-    if (n == 2 && c[0] == '.' && c[1] == '.')
-        return mvm_fail(err, MVM_E_FORMAT, 0, "the name climbs out of the image with '..'");
     if (n > LAYER_NAME_MAX)
         return mvm_fail(err, MVM_E_LIMIT, 0,
                         "a component of the name has %zu bytes, the limit is %u", n,
@@ -28,39 +26,57 @@ static int check_name(const char *name, size_t len, mvm_error **err)
                         LAYER_PATH_MAX);
     if (memchr(name, '\n', len))
         return mvm_fail(err, MVM_E_FORMAT, 0, "the name has a newline");
-    /* "/" alone is the root, which some builders write so; any other absolute name wants to leave
-     * it. */
-    if (name[0] == '/' && strspn(name, "/") < len)
-        return mvm_fail(err, MVM_E_FORMAT, 0, "the name is absolute");
     return 0;
+}
+
+static void cut(struct layer_path *path, size_t len)
+{
+    path->len = len;
+    path->text[len] = '\0';
+}
+
+static void append(struct layer_path *path, const char *c, size_t n)
+{
+    if (path->len > 0)
+        path->text[path->len++] = '/';
+    memcpy(path->text + path->len, c, n);
+    cut(path, path->len + n);
+}
+
+static void remove_last(struct layer_path *path)
+{
+    const char *slash = strrchr(path->text, '/');
+
+    cut(path, slash ? (size_t) (slash - path->text) : 0);
 }
 
 int layer_path_set(struct layer_path *path, const char *name, size_t depth_max, mvm_error **err)
 {
-    size_t out = 0, depth = 0;
+    size_t depth = 0;
     int r = check_name(name, strlen(name), err);
 
     if (r < 0)
         return r;
+    cut(path, 0);
     for (const char *c = name; *c;) {
         size_t n = strcspn(c, "/");
 
-        r = check_component(c, n, err);
+        r = check_component(n, err);
         if (r < 0)
             return r;
-        if (n > 0 && !(n == 1 && c[0] == '.')) {
+        if (n == 2 && c[0] == '.' && c[1] == '.') {
+            if (depth == 0 && name[0] != '/')
+                return mvm_fail(err, MVM_E_FORMAT, 0, "the name climbs out of the image with '..'");
+            remove_last(path);
+            depth -= depth > 0;
+        } else if (n > 0 && !(n == 1 && c[0] == '.')) {
             if (++depth > depth_max)
                 return mvm_fail(err, MVM_E_LIMIT, 0, "the name has more than %zu components",
                                 depth_max);
-            if (out > 0)
-                path->text[out++] = '/';
-            memcpy(path->text + out, c, n);
-            out += n;
+            append(path, c, n);
         }
         c += n + (c[n] == '/' ? 1 : 0);
     }
-    path->text[out] = '\0';
-    path->len = out;
     return 0;
 }
 
@@ -72,12 +88,6 @@ static bool is_below_whiteout(const char *text, const char *end)
         if (scan_has_prefix(c, WHITEOUT_PREFIX))
             return true;
     return false;
-}
-
-static void cut(struct layer_path *path, size_t len)
-{
-    path->len = len;
-    path->text[len] = '\0';
 }
 
 int layer_path_classify(struct layer_path *path, mvm_error **err)

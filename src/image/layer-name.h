@@ -11,8 +11,9 @@ struct layer_path {
     size_t len;
 };
 
-/* The normal form of an entry's name or a hard link's source. What climbs out, is absolute, has a
- * newline, is too long or has more than @depth_max components is refused. */
+/* The normal form of an entry's name or a hard link's source: an absolute name is one of the root,
+ * where ".." has nowhere to go; ".." takes the component before it away (image.md I-204 to I-208).
+ * What climbs out, has a newline, is too long or has more than @depth_max components is refused. */
 int layer_path_set(struct layer_path *path, const char *name, size_t depth_max, mvm_error **err);
 
 enum layer_name_kind {

@@ -525,8 +525,8 @@ static void random_hostile_tars_give_whole_indexes_or_errors(void **state)
             const char *name = names[random_next(&s) % ARRAY_SIZE(names)];
             char type = types[random_next(&s) % (sizeof(types) - 1)];
 
-            bad = bad || strstr(name, "..") == name || strstr(name, "/../") || *name == '/' ||
-                  strchr(name, '\n') || strcmp(name, ".wh.") == 0;
+            bad = bad || strstr(name, "..") == name || strchr(name, '\n') ||
+                  strcmp(name, ".wh.") == 0;
             tar_add(&tar, &(struct tar_spec){ .name = name,
                                               .type = type,
                                               .link = names[random_next(&s) % ARRAY_SIZE(names)],

@@ -223,6 +223,24 @@ static int apply_steps(size_t n)
     return stack_add(&s, specs, NULL);
 }
 
+/* @left of them are left for a name that takes two. */
+static int apply_with_steps_left(uint32_t left)
+{
+    static const struct record_spec specs[] = { A_FILE("a/b/x", "1"), { 0 } };
+    mvm_autovalue(layer_stack) s = { 0 };
+
+    assert_int_equal(stack_add(&s, (struct record_spec[]){ A_FILE("y", "1"), { 0 } }, NULL), 0);
+    s.tree->steps = TREE_STEPS_ALL_MAX - left;
+    return stack_add(&s, specs, NULL);
+}
+
+static void all_ways_have_a_limit_together(void **state)
+{
+    (void) state;
+    assert_int_equal(apply_with_steps_left(2), 0);
+    assert_int_equal(apply_with_steps_left(1), MVM_E_LIMIT);
+}
+
 static void a_way_has_at_most_1024_components(void **state)
 {
     (void) state;
@@ -391,6 +409,7 @@ int main(void)
         cmocka_unit_test(a_file_knows_its_layer),
         cmocka_unit_test(names_are_at_most_256_deep),
         cmocka_unit_test(at_most_40_symlinks_are_followed),
+        cmocka_unit_test(all_ways_have_a_limit_together),
         cmocka_unit_test(a_way_has_at_most_1024_components),
         cmocka_unit_test(a_tree_has_at_most_a_million_names),
         cmocka_unit_test(a_small_tree_is_small),

@@ -109,7 +109,7 @@ static int model_walk(struct model *m, int dir, const char *path, bool make, boo
         if (n == 0 || strcmp(name, ".") == 0)
             continue;
         if (strcmp(name, "..") == 0) {
-            dir = dir == 0 ? BAD : m->names[dir].parent;
+            dir = m->names[dir].parent; /* of the root: itself */
             continue;
         }
         i = model_find(m, dir, name);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Finding a directory of the tree, component by component, as a process in a chroot would: symlinks
- * on the way are followed inside the root, an absolute target starts again at the root. Stricter
- * than a chroot in one thing: ".." above the root is an error, since no honest image has it.
+ * on the way are followed inside the root, an absolute target starts again at the root, and ".."
+ * of the root is the root (image.md I-212).
  *
  * What still stands before the walk is a stack of texts that lie in the indexes: the path that was
  * asked for at the bottom, on it the targets of the links that were met.
@@ -122,11 +122,13 @@ static int step(struct walk *w, const struct component *c, mvm_error **err)
         return 0;
     if (++w->steps > TREE_STEPS_MAX)
         return mvm_fail(err, MVM_E_LIMIT, 0, "more than %u components on the way", TREE_STEPS_MAX);
+    if (++w->t->steps > TREE_STEPS_ALL_MAX)
+        return mvm_fail(err, MVM_E_LIMIT, 0,
+                        "the ways to the image's names have more than %u components",
+                        TREE_STEPS_ALL_MAX);
     if (c->len == 2 && c->text[0] == '.' && c->text[1] == '.') {
-        if (w->spot.depth == 0)
-            return mvm_fail(err, MVM_E_FORMAT, 0, "a symlink on the way climbs out of the image");
-        w->spot.dir = w->t->names[w->spot.dir].parent;
-        w->spot.depth--;
+        w->spot.dir = w->t->names[w->spot.dir].parent; /* of the root: itself */
+        w->spot.depth -= w->spot.depth > 0;
         return 0;
     }
     e = look_up(w, c);
