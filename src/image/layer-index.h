@@ -137,9 +137,9 @@ const char *layer_index_path(const struct layer_index *x, layer_place place);
 void layer_index_drop(const struct layer_index *x);
 
 /* What the kernel maps at once when a byte is looked at, and how many of these are to be mapped at
- * most: 3 MiB. */
+ * most: 1.5 MiB. */
 #define LAYER_WINDOW 65536u
-#define LAYER_WINDOWS_MAX 48u
+#define LAYER_WINDOWS_MAX 24u
 /* The windows that were looked at lately, of all indexes of a tree; starts zeroed. */
 struct layer_touch {
     uintptr_t seen[64];

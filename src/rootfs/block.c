@@ -13,6 +13,7 @@
 #include "image/store-sums.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 
 #define ROOT_IMAGE "root.erofs"
 #define ROOT_OK "root.ok"
@@ -122,8 +123,11 @@ static int write_draft(const struct block *b, struct sums_part *ret, mvm_error *
     mvm_auto(tree) t = NULL;
     mvm_autoclose int fd = -EBADF;
     struct erofs_sum sum;
-    int r = tree_new(&t, err);
+    int r;
 
+    /* What fetching and converting the layers has freed, before the most that a pull needs. */
+    (void) malloc_trim(0);
+    r = tree_new(&t, err);
     if (r == 0)
         r = build_tree(b, &x, t, err);
     if (r == 0)

@@ -56,7 +56,7 @@ def write_stream(folder, pieces):
     """A layout, tagged "latest", whose one gzip layer is a tar in @pieces, none of it ever in memory as a whole."""
     os.makedirs(f'{folder}/blobs/sha256')
     plain, size = hashlib.sha256(), 0
-    with open(f'{folder}/layer', 'wb') as out, gzip.GzipFile(fileobj=out, mode='wb', compresslevel=1, mtime=0) as packed:
+    with open(f'{folder}/layer', 'wb') as out, gzip.GzipFile('', 'wb', 1, out, 0) as packed:
         chunk = bytearray()
         for piece in pieces:
             chunk += piece
