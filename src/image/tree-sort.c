@@ -59,7 +59,8 @@ static tree_entry live_names(struct tree *t, tree_entry list)
 }
 
 /* How many bytes all names of the list have in common at their beginning. */
-static size_t common_prefix(struct tree *t, tree_entry list)
+static int common_prefix(struct tree *t, tree_entry list, struct image_tick *tick, size_t *ret,
+                         mvm_error **err)
 {
     char first[LAYER_NAME_MAX];
     size_t common;
@@ -69,18 +70,23 @@ static size_t common_prefix(struct tree *t, tree_entry list)
     memcpy(first, text, common);
     for (tree_entry e = t->names[list].next; e != TREE_NONE && common > 0; e = t->names[e].next) {
         size_t len, i = 0;
+        int r = image_tick(tick, err);
 
+        if (r < 0)
+            return r;
         tree_touch(t, t->names[e].layer, t->names[e].place);
         text = tree_text(t, e, &len);
         while (i < common && i < len && text[i] == first[i])
             i++;
         common = i;
     }
-    return common;
+    *ret = common;
+    return 0;
 }
 
-/* Gives each name its key, the bytes from @skip on; whether the list is in order already. */
-static bool make_keys(struct tree *t, tree_entry list, size_t skip)
+/* Gives each name its key, the bytes from @skip on. 1: the list is in order already. */
+static int make_keys(struct tree *t, tree_entry list, size_t skip, struct image_tick *tick,
+                     mvm_error **err)
 {
     uint64_t before = 0;
     bool sorted = true;
@@ -89,7 +95,10 @@ static bool make_keys(struct tree *t, tree_entry list, size_t skip)
         size_t len;
         const char *text = tree_text(t, e, &len);
         uint64_t key = 0;
+        int r = image_tick(tick, err);
 
+        if (r < 0)
+            return r;
         /* No name has a NUL: a short one sorts before those that it begins. */
         for (size_t i = skip; i < skip + SORT_KEY_BYTES; i++)
             key = key << 8 | (i < len ? (unsigned char) text[i] : 0);
@@ -147,11 +156,14 @@ static tree_entry last_of(const struct tree *t, tree_entry e)
  * has 255 bytes and no two are the same. */
 static int sort_list(struct tree *t, tree_entry *list, struct image_tick *tick, mvm_error **err)
 {
-    int r = 0;
+    size_t skip = 0;
+    int r = common_prefix(t, *list, tick, &skip, err);
 
-    if (!make_keys(t, *list, common_prefix(t, *list)))
+    if (r == 0)
+        r = make_keys(t, *list, skip, tick, err);
+    if (r == 0)
         r = sort_by_key(t, list, tick, err);
-    for (tree_entry *at = list; *at != TREE_NONE && r == 0;) {
+    for (tree_entry *at = list; *at != TREE_NONE && r >= 0;) {
         tree_entry last = last_of_key(t, *at), rest = t->names[last].next;
 
         if (last != *at) {
@@ -162,7 +174,7 @@ static int sort_list(struct tree *t, tree_entry *list, struct image_tick *tick, 
         }
         at = &t->names[last].next;
     }
-    return r;
+    return r < 0 ? r : 0;
 }
 
 int tree_sort(struct tree *t, tree_entry dir, struct image_tick *tick, mvm_error **err)
