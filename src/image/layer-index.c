@@ -4,13 +4,14 @@
 #include "base/crc64.h"
 #include "base/le.h"
 #include "image/layer-record.h"
+#include "image/tick.h"
 
 #include <assert.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 /* How much of an index is looked at before its memory is given back, while it is checked. */
-#define INDEX_STEP (UINT64_C(4) << 20)
+#define INDEX_STEP (UINT64_C(1) << 20)
 
 struct layer_index {
     const unsigned char *map; /* owned */
@@ -74,14 +75,17 @@ static int check_header(struct layer_index *x, mvm_error **err)
 }
 
 /* The sum over all records, and that their lengths lead from each to the next and to the end. */
-static int check_records(const struct layer_index *x, mvm_error **err)
+static int check_records(const struct layer_index *x, struct image_tick *tick, mvm_error **err)
 {
     uint64_t crc = 0, records = 0;
     size_t at = LAYER_HEADER_LEN;
 
     for (size_t from = LAYER_HEADER_LEN; from < x->size;) {
         size_t n = x->size - from < INDEX_STEP ? x->size - from : INDEX_STEP;
+        int r = image_tick(tick, err);
 
+        if (r < 0)
+            return r;
         crc = crc64_add(crc, x->map + from, n);
         from += n;
         while (at < from) {
@@ -101,6 +105,12 @@ static int check_records(const struct layer_index *x, mvm_error **err)
 
 int layer_index_open(int fd, struct layer_index **ret, mvm_error **err)
 {
+    return layer_index_open_ticking(fd, NULL, ret, err);
+}
+
+int layer_index_open_ticking(int fd, struct image_tick *tick, struct layer_index **ret,
+                             mvm_error **err)
+{
     mvm_auto(layer_index) x = calloc(1, sizeof(*x));
     int r;
 
@@ -110,7 +120,7 @@ int layer_index_open(int fd, struct layer_index **ret, mvm_error **err)
     if (r == 0)
         r = check_header(x, err);
     if (r == 0)
-        r = check_records(x, err);
+        r = check_records(x, tick, err);
     if (r < 0)
         return r;
     *ret = steal_ptr(&x);

@@ -104,6 +104,10 @@ struct layer_index;
 /* @fd is borrowed, and need not stay open. Checks header, length and the sum over all records;
  * MVM_E_FORMAT. */
 int layer_index_open(int fd, struct layer_index **ret, mvm_error **err);
+/* The same, ticking: the sum of a long index takes its time. */
+struct image_tick;
+int layer_index_open_ticking(int fd, struct image_tick *tick, struct layer_index **ret,
+                             mvm_error **err);
 void layer_index_close(struct layer_index *x);
 MVM_DEFINE_AUTO(layer_index, layer_index_close)
 const struct layer_totals *layer_index_totals(const struct layer_index *x);
@@ -133,9 +137,9 @@ const char *layer_index_path(const struct layer_index *x, layer_place place);
 void layer_index_drop(const struct layer_index *x);
 
 /* What the kernel maps at once when a byte is looked at, and how many of these are to be mapped at
- * most: 6 MiB. */
+ * most: 1.5 MiB. */
 #define LAYER_WINDOW 65536u
-#define LAYER_WINDOWS_MAX 96u
+#define LAYER_WINDOWS_MAX 24u
 /* The windows that were looked at lately, of all indexes of a tree; starts zeroed. */
 struct layer_touch {
     uintptr_t seen[64];

@@ -13,6 +13,7 @@
 #include "image/store-sums.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 
 #define ROOT_IMAGE "root.erofs"
 #define ROOT_OK "root.ok"
@@ -88,7 +89,7 @@ static int open_index(const struct block *b, size_t i, struct layer_index **ret,
     int r = path_open_beneath(b->store->layers_fd, file.text, O_RDONLY | O_NONBLOCK, 0, &fd, err);
 
     if (r == 0)
-        r = layer_index_open(fd, &x, err);
+        r = layer_index_open_ticking(fd, b->tick, &x, err);
     /* What the image's block addresses are counted in. */
     if (r == 0 && layer_index_totals(x)->data_blocks != b->sums[i].data_size / LAYER_BLOCK)
         r = mvm_fail(err, MVM_E_FORMAT, 0, "index and data do not belong together");
@@ -122,8 +123,11 @@ static int write_draft(const struct block *b, struct sums_part *ret, mvm_error *
     mvm_auto(tree) t = NULL;
     mvm_autoclose int fd = -EBADF;
     struct erofs_sum sum;
-    int r = tree_new(&t, err);
+    int r;
 
+    /* What fetching and converting the layers has freed, before the most that a pull needs. */
+    (void) malloc_trim(0);
+    r = tree_new(&t, err);
     if (r == 0)
         r = build_tree(b, &x, t, err);
     if (r == 0)

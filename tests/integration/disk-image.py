@@ -472,7 +472,11 @@ class DiskImage(unittest.TestCase):
         hold = threading.Event()
         self.addCleanup(hold.set)
         self.server.answers = {0: {'cut': 200000, 'hold': hold}}
+        start = time.monotonic()
         self.bad('cancelled', kept=2, DISK_TOOL_CANCEL='100000')
+        took = time.monotonic() - start
+        print(f'# test_cancelled_and_resumed: {took * 1000:.0f} ms from the start to the end')
+        self.assertLess(took, 2)
         self.good()
         self.assertRegex(self.requests()[1], r'^bytes=\d{6}-$')
 
