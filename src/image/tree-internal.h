@@ -75,7 +75,7 @@ struct tree {
         unsigned depth;
     } last; /* where the last walk ended */
     struct layer_touch touch;
-    uint32_t steps; /* of all walks */
+    uint32_t steps;                /* of all walks */
     bool opaque_without_directory; /* an opaque marker's path led to no directory */
 };
 

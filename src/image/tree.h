@@ -37,7 +37,8 @@ typedef uint32_t tree_inode;
 /* Components on one way, those that came out of symlinks included. */
 #define TREE_STEPS_MAX 1024u
 /* And on all ways of an image together, where a name's way does not begin with that of the one
- * before: 32 for each of a million names, and minutes at the worst, so that no image costs hours. */
+ * before: 32 for each of a million names, and minutes at the worst, so that no image costs hours.
+ */
 #define TREE_STEPS_ALL_MAX (UINT32_C(1) << 25)
 /* The number of a layer has 16 bits; no manifest of OCI_MANIFEST_MAX bytes has as many. */
 #define TREE_LAYERS_MAX 65535u
