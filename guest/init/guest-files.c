@@ -86,7 +86,7 @@ static int install_entry(struct install *in, DIR *dir, int to_dir, const char *n
             r = install_folder(in, from_fd, depth + 1, err);
     }
     if (r < 0)
-        return mvm_context(err, r, "host's file '/%s'", strbuf_str(&in->path));
+        return r; /* the path stays: it is what the error is about */
     in->path.len = len;
     in->path.data[len] = '\0';
     return 0;
@@ -123,6 +123,8 @@ int guest_files_install(const char *from_dir, const char *root_dir, mvm_error **
     if (from_fd < 0 && errno == ENOENT)
         return 0;
     r = install_folder(&in, from_fd, 0, err);
+    if (r < 0)
+        r = mvm_context(err, r, "host's file '/%s'", strbuf_str(&in.path));
     strbuf_deinit(&in.path);
     return r;
 }

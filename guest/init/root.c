@@ -6,8 +6,8 @@
  *  index=off        a hard link of the image comes apart when one of its names is written; the
  * index that would hold them together costs a directory operation per copied file. docker chooses
  * the same. xino=auto        one st_dev and lasting inode numbers over both layers, where they fit.
- * What redirect and metacopy trust (trusted.overlay.* of the lower layer) comes from the image, and
- * there is no layer below it that a forged one could reach.
+ * What the overlay trusts (trusted.overlay.*, character devices 0:0 of the lower layer) is taken
+ * out of an image when it is made (image/tree.h, image/layer-convert-xattr.c).
  *
  * The upper disk's (ext4(5); Linux, Documentation/admin-guide/ext4.rst):
  *  discard, noinit_itable   what is removed is given back to the host, and tables that nobody needs
@@ -33,9 +33,10 @@
 
 #define LOWER_DIR "/lower"
 #define UPPER_DIR "/upper"
+#define UPPER_DATA UPPER_DIR "/data"
 #define ROOT_DIR "/root"
-#define OVERLAY_OPTIONS                                                     \
-    "lowerdir=" LOWER_DIR ",upperdir=" UPPER_DIR "/data,workdir=" UPPER_DIR \
+#define OVERLAY_OPTIONS                                                 \
+    "lowerdir=" LOWER_DIR ",upperdir=" UPPER_DATA ",workdir=" UPPER_DIR \
     "/work,redirect_dir=on,metacopy=on,index=off,xino=auto"
 
 #define DISK_DEFAULT "/dev/vda"
@@ -93,16 +94,16 @@ static int mount_upper(const char *device, mvm_error **err)
 static int make_upper_dirs(mvm_error **err)
 {
     mvm_autoclose int lower = -EBADF, data = -EBADF;
-    int r = make_dir(UPPER_DIR "/data", err);
+    int r = make_dir(UPPER_DATA, err);
 
     if (r == 0)
         r = make_dir(UPPER_DIR "/work", err);
     if (r < 0)
         return r;
     lower = open(LOWER_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    data = open(UPPER_DIR "/data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    data = open(UPPER_DATA, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (lower < 0 || data < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "open " LOWER_DIR " and " UPPER_DIR "/data");
+        return mvm_fail(err, MVM_E_SYS, errno, "open " LOWER_DIR " and " UPPER_DATA);
     return root_attributes_copy(lower, data, err);
 }
 

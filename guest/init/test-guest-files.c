@@ -77,7 +77,8 @@ static void install_names_what_it_cannot_put(void **state)
     assert_int_equal(mkdirat(f.sb->root_fd, "etc", 0755), 0);
     assert_int_equal(mkdirat(f.sb->root_fd, "etc/a.json", 0755), 0);
     assert_true(guest_files_install(f.from, f.root, &err) < 0);
-    if (!strstr(mvm_error_message(err), "'/etc/a.json'"))
+    if (strncmp(mvm_error_message(err), "host's file '/etc/a.json': ", 27) != 0 ||
+        strstr(mvm_error_message(err) + 1, "host's file"))
         fail_msg("%s", mvm_error_message(err));
 }
 

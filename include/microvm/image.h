@@ -98,7 +98,8 @@ MVM_PUBLIC int mvm_image_remove(const char *image, const mvm_options *options, i
  * @err:     receives the reason of a failure; may be NULL
  *
  * That is: images without a name, layers that no image has, names without an image, and what pulls
- * that were killed have left. A pull that goes on meanwhile loses nothing.
+ * and VMs that were killed have left; @fn does not hear of the VMs'. A pull that goes on meanwhile
+ * loses nothing.
  *
  * Returns:       as mvm_image_list_new().
  * Thread-safety: any thread.

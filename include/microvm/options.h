@@ -242,6 +242,11 @@ MVM_PUBLIC int mvm_options_set_registry_ca(mvm_options *options, const char *pat
 /** mvm_options_set_auth_file - the one file with credentials, as docker's config.json or podman's
  * auth.json; NULL: docker's, $REGISTRY_AUTH_FILE and podman's are looked at. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_auth_file(mvm_options *options, const char *path);
+/* Each layer has a connection, a thread and buffers of its own. */
+#define MVM_LAYER_JOBS_MAX 16
+/** mvm_options_set_layer_jobs - layers that a pull fetches at once, up to MVM_LAYER_JOBS_MAX; 0: as
+ * many as there are CPUs, but 2 at least and 4 at most. Returns 0; MVM_E_ARG. Since: 0.1 */
+MVM_PUBLIC int mvm_options_set_layer_jobs(mvm_options *options, uint32_t jobs);
 /** mvm_options_set_data_dir - one folder for images, kernels and VMs, in place of the XDG places;
  * NULL: $MICROVM_DATA_DIR if set. Since: 0.1 */
 MVM_PUBLIC int mvm_options_set_data_dir(mvm_options *options, const char *path);

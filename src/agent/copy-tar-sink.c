@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A tar stream on its way to a descriptor, through libarchive's pax writer. */
 #include "agent/copy-internal.h"
+#include "base/libarchive.h"
 #include "base/stream-end.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <locale.h>
 #include <poll.h>
 #include <sys/stat.h>
@@ -54,7 +53,7 @@ static la_ssize_t write_out(struct archive *a, void *user, const void *data, siz
 /* After a call of libarchive: whether it, and the writing, went well. */
 static int tar_check(struct tar_sink *s, bool good, mvm_error **err)
 {
-    const char *text = archive_error_string(s->archive);
+    const char *text = libarchive()->error_string(s->archive);
 
     if (s->write_code < 0) {
         error_move(err, steal_ptr(&s->write_error));
@@ -76,6 +75,8 @@ int tar_sink_new(int fd, const char *prefix, struct tar_sink **ret, mvm_error **
     }
     s->end = (struct stream_end) STREAM_END_NONE;
     r = stream_end_open(fd, true, &s->end, err);
+    if (r == 0)
+        r = libarchive_load(err);
     if (r < 0)
         return r;
     /* Names that are UTF-8 need no mark in the stream then, which other programs remark upon. */
@@ -83,13 +84,13 @@ int tar_sink_new(int fd, const char *prefix, struct tar_sink **ret, mvm_error **
     if (s->locale == (locale_t) 0)
         s->locale = newlocale(LC_ALL_MASK, "C", (locale_t) 0);
     s->prefix = strdup(prefix);
-    s->archive = archive_write_new();
+    s->archive = libarchive()->write_new();
     if (s->locale == (locale_t) 0 || !s->prefix || !s->archive)
         return mvm_fail_nomem(err);
     IN_LOCALE(s);
-    if (archive_write_set_format_pax_restricted(s->archive) != ARCHIVE_OK ||
-        archive_write_set_bytes_in_last_block(s->archive, 1) != ARCHIVE_OK ||
-        archive_write_open(s->archive, s, NULL, write_out, NULL) != ARCHIVE_OK)
+    if (libarchive()->write_set_format_pax_restricted(s->archive) != ARCHIVE_OK ||
+        libarchive()->write_set_bytes_in_last_block(s->archive, 1) != ARCHIVE_OK ||
+        libarchive()->write_open(s->archive, s, NULL, write_out, NULL) != ARCHIVE_OK)
         return tar_check(s, false, err);
     *ret = steal_ptr(&s);
     return 0;
@@ -99,28 +100,28 @@ static int sink_info(void *user, const struct agent_file *f, mvm_error **err)
 {
     struct tar_sink *s = user;
     mvm_autofree char *name = NULL;
-    struct archive_entry *e = archive_entry_new();
+    struct archive_entry *e = libarchive()->entry_new();
     int64_t seconds = f->mtime_ns / 1000000000, rest = f->mtime_ns % 1000000000;
     int code;
 
     if (asprintf(&name, "%s%s%s", s->prefix, f->name ? "/" : "", f->name ? f->name : "") < 0)
         name = NULL;
     if (!e || !name) {
-        archive_entry_free(e);
+        libarchive()->entry_free(e);
         return mvm_fail_nomem(err);
     }
     IN_LOCALE(s);
-    archive_entry_copy_pathname(e, name);
-    archive_entry_set_mode(e, f->mode);
-    archive_entry_set_uid(e, f->uid);
-    archive_entry_set_gid(e, f->gid);
-    archive_entry_set_mtime(e, rest < 0 ? seconds - 1 : seconds,
-                            (long) (rest < 0 ? rest + 1000000000 : rest));
-    archive_entry_set_size(e, S_ISREG(f->mode) ? (int64_t) f->size : 0);
+    libarchive()->entry_copy_pathname(e, name);
+    libarchive()->entry_set_mode(e, f->mode);
+    libarchive()->entry_set_uid(e, f->uid);
+    libarchive()->entry_set_gid(e, f->gid);
+    libarchive()->entry_set_mtime(e, rest < 0 ? seconds - 1 : seconds,
+                                  (long) (rest < 0 ? rest + 1000000000 : rest));
+    libarchive()->entry_set_size(e, S_ISREG(f->mode) ? (int64_t) f->size : 0);
     if (S_ISLNK(f->mode))
-        archive_entry_copy_symlink(e, f->link);
-    code = archive_write_header(s->archive, e);
-    archive_entry_free(e);
+        libarchive()->entry_copy_symlink(e, f->link);
+    code = libarchive()->write_header(s->archive, e);
+    libarchive()->entry_free(e);
     /* A name that is no UTF-8 goes as it is, with a warning. */
     return tar_check(s, code >= ARCHIVE_WARN, err);
 }
@@ -131,7 +132,7 @@ static int sink_data(void *user, struct bytes_view data, mvm_error **err)
 
     IN_LOCALE(s);
     return tar_check(
-        s, archive_write_data(s->archive, data.data, data.len) == (la_ssize_t) data.len, err);
+        s, libarchive()->write_data(s->archive, data.data, data.len) == (la_ssize_t) data.len, err);
 }
 
 struct copy_sink tar_sink_get(struct tar_sink *s)
@@ -142,7 +143,7 @@ struct copy_sink tar_sink_get(struct tar_sink *s)
 int tar_sink_finish(struct tar_sink *s, mvm_error **err)
 {
     IN_LOCALE(s);
-    return tar_check(s, archive_write_close(s->archive) == ARCHIVE_OK, err);
+    return tar_check(s, libarchive()->write_close(s->archive) == ARCHIVE_OK, err);
 }
 
 void tar_sink_free(struct tar_sink *s)
@@ -152,7 +153,7 @@ void tar_sink_free(struct tar_sink *s)
     if (s->archive) {
         /* A stream that is not whole must not look as if it were: its end is dropped. */
         s->write_code = s->write_code ? s->write_code : MVM_E_CANCELLED;
-        (void) archive_write_free(s->archive);
+        (void) libarchive()->write_free(s->archive);
     }
     if (s->locale != (locale_t) 0)
         freelocale(s->locale);

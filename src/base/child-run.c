@@ -12,7 +12,7 @@
 /* Bytes of stderr that are kept for the message: its last lines. */
 #define RUN_STDERR_MAX 4096
 /* Between two questions to a watch: soon enough for who presses Ctrl-C. */
-#define RUN_WATCH_MS 200
+#define RUN_WATCH_MS 50
 /* For a program that was told to end, to end its own children. */
 #define RUN_END_MS 5000
 
@@ -97,7 +97,7 @@ static int run_check(const struct run_limit *l, mvm_error **err)
     if (!l->spec->watch || l->spec->watch(l->spec->watch_user) == 0)
         return 0;
     (void) child_kill(l->child, SIGTERM, NULL); /* an ended one may refuse it */
-    (void) child_wait(l->child, RUN_END_MS, &status, NULL);
+    (void) child_wait(l->child, l->spec->end_ms ? l->spec->end_ms : RUN_END_MS, &status, NULL);
     return mvm_fail(err, MVM_E_CANCELLED, 0, "cancelled");
 }
 
@@ -117,13 +117,15 @@ static int run_wait(const struct run_limit *l, struct child_status *ret, mvm_err
     }
 }
 
-/* Reads both to their end. */
+/* Reads both to their end, or to where they stand once the program has ended: what it started, and
+ * leaves behind, may have them open for ever. */
 static int run_collect(struct run_output *outputs, const struct run_limit *l, mvm_error **err)
 {
     while (outputs[0].fd >= 0 || outputs[1].fd >= 0) {
-        struct pollfd p[2] = { { .fd = outputs[0].fd, .events = POLLIN },
-                               { .fd = outputs[1].fd, .events = POLLIN } };
-        int n = poll(p, 2, run_slice(l)), r;
+        struct pollfd p[3] = { { .fd = outputs[0].fd, .events = POLLIN },
+                               { .fd = outputs[1].fd, .events = POLLIN },
+                               { .fd = l->child->pidfd, .events = POLLIN } };
+        int n = poll(p, 3, run_slice(l)), r;
 
         if (n < 0 && errno != EINTR)
             return mvm_fail(err, MVM_E_SYS, errno, "wait for a program's output");
@@ -133,6 +135,8 @@ static int run_collect(struct run_output *outputs, const struct run_limit *l, mv
                 r = run_read(&outputs[i], err);
         if (r < 0)
             return r;
+        if (n > 0 && p[2].revents && !p[0].revents && !p[1].revents)
+            break;
     }
     return 0;
 }

@@ -51,11 +51,12 @@ struct child_spec {
      * death signal (prctl(2)) and asks for it again. */
     int (*prepare)(void *user);
     void *prepare_user;
-    /* Two for child_run() alone. @watch is asked a few times a second; anything but 0 ends the
-     * program (SIGTERM, which make passes on, then SIGKILL) and the run with MVM_E_CANCELLED. Both
-     * outputs go to @output_fd where that is above 0, and none is kept. */
+    /* For child_run() alone. @watch is asked many times a second; anything but 0 ends the program
+     * (SIGTERM, which make passes on, and SIGKILL after @end_ms; 0: 5 s) and the run with
+     * MVM_E_CANCELLED. Both outputs go to @output_fd where that is above 0, and none is kept. */
     int (*watch)(void *user);
     void *watch_user;
+    int end_ms;
     int output_fd;
     /* For child_run() alone: how the program ended goes there, and is then no error. NULL: see
      * below. */

@@ -104,8 +104,8 @@ int cli_gc(int argc, char **argv)
     int r = parse(
         "gc",
         "Usage: microvm gc [--all]\n\n"
-        "Removes images without a name, layers that no image has, and what pulls that were killed\n"
-        "have left.\n\n"
+        "Removes images without a name, layers that no image has, and what pulls and VMs that were\n"
+        "killed have left.\n\n"
         "  -a, --all       images that have a name too, unless a VM uses them\n"
         "  --data-dir DIR  images, kernels and VMs live there\n",
         argc, argv, &to);

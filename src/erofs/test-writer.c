@@ -152,7 +152,7 @@ static void one_entry_more_begins_a_block(void **state)
     trees_write(&t);
     n = trees_look(&t, "d");
     assert_int_equal(n.size, 4096 + 14);
-    assert_int_equal(n.layout, 2);
+    assert_int_equal(n.layout, 0);
     trees_end(&t);
 }
 
@@ -413,6 +413,43 @@ static void the_caller_can_stop_it(void **state)
     trees_end(&t);
 }
 
+/* Whenever it may ask. */
+static int count_ticks(void *user, const struct image_progress *progress)
+{
+    struct image_tick *tick = user;
+
+    (void) progress;
+    tick->last_ms = 0;
+    tick->now.done++;
+    return 0;
+}
+
+/* One directory of many names and few inodes. */
+static void the_caller_is_asked_within_a_directory(void **state)
+{
+    const unsigned names = 20000, blocks = names / (4096 / (12 + 7));
+    mvm_autoclose int fd = trees_file("image");
+    struct image_tick tick = { .fn = count_ticks, .user = &tick };
+    struct erofs_sum sum;
+    struct trees t;
+
+    (void) state;
+    trees_begin(&t);
+    trees_add_content(&t, "d/first", "", 0);
+    for (unsigned i = 0; i < names; i++) {
+        char path[16];
+
+        (void) snprintf(path, sizeof(path), "d/%07u", i);
+        trees_add_link(&t, LAYER_HARDLINK, path, "d/first");
+    }
+    trees_next_layer(&t, 0);
+    trees_merge(&t);
+    assert_int_equal(erofs_write(fd, t.tree, &tick, &sum, NULL), 0);
+    if (tick.now.done < 3 * blocks)
+        fail_msg("%llu times for %u blocks", (unsigned long long) tick.now.done, blocks);
+    trees_end(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,6 +469,7 @@ int main(void)
         cmocka_unit_test(block_addresses_end_at_32_bits),
         cmocka_unit_test(a_full_disk_is_an_error),
         cmocka_unit_test(the_caller_can_stop_it),
+        cmocka_unit_test(the_caller_is_asked_within_a_directory),
     };
 
     return cmocka_run_group_tests_name("erofs-writer", tests, NULL, NULL);

@@ -58,50 +58,58 @@ static enum erofs_type type_of(enum layer_kind kind)
     return types[kind];
 }
 
-static void dirent_put(const struct dir_blocks *d, unsigned char *block, size_t entry, size_t name)
-{
-    unsigned char *p = block + entry;
+/* An entry whose name waits behind those before it. */
+struct dirent {
+    tree_inode inode;
+    uint16_t len;
+};
 
-    le64_put(p, d->plan->nids[d->inode] & PLAN_NID_MAX);
-    le16_put(p + EROFS_DIRENT_NAME, (uint16_t) name);
-    p[EROFS_DIRENT_TYPE] = (unsigned char) type_of(tree_inode_kind(d->plan->tree, d->inode));
-    p[EROFS_DIRENT_TYPE + 1] = 0;
-    memcpy(block + name, d->name, d->len);
+static void dirent_put(const struct plan *p, const struct dirent *e, unsigned char *to, size_t name)
+{
+    le64_put(to, p->nids[e->inode] & PLAN_NID_MAX);
+    le16_put(to + EROFS_DIRENT_NAME, (uint16_t) name);
+    to[EROFS_DIRENT_TYPE] = (unsigned char) type_of(tree_inode_kind(p->tree, e->inode));
+    to[EROFS_DIRENT_TYPE + 1] = 0;
 }
 
-size_t dir_blocks_next(struct dir_blocks *d, unsigned char *block)
+/* Names are looked at once: those of a great directory may lie anywhere in the indexes. Where they
+ * begin in the block depends on how many there are. */
+int dir_blocks_next(struct dir_blocks *d, unsigned char *block, size_t *ret_used, mvm_error **err)
 {
-    struct dir_blocks ahead = *d;
-    size_t used = 0, n = 0, name;
+    struct dirent entries[EROFS_BLOCK / EROFS_DIRENT_LEN];
+    char names[EROFS_BLOCK];
+    size_t used = 0, n = 0, name = 0;
 
-    /* Where the names begin depends on how many there are. */
-    for (; ahead.name && used + EROFS_DIRENT_LEN + ahead.len <= EROFS_BLOCK; dir_advance(&ahead)) {
-        used += EROFS_DIRENT_LEN + ahead.len;
+    for (; d->name && used + EROFS_DIRENT_LEN + d->len <= EROFS_BLOCK; dir_advance(d)) {
+        entries[n] = (struct dirent){ d->inode, (uint16_t) d->len };
+        if (block)
+            memcpy(names + used - n * EROFS_DIRENT_LEN, d->name, d->len);
+        used += EROFS_DIRENT_LEN + d->len;
         n++;
     }
-    if (!block) {
-        *d = ahead;
-        return used;
-    }
+    *ret_used = used;
+    if (!block)
+        return image_tick(d->plan->tick, err);
     name = n * EROFS_DIRENT_LEN;
-    for (size_t i = 0; i < n; i++, dir_advance(d)) {
-        dirent_put(d, block, i * EROFS_DIRENT_LEN, name);
-        name += d->len;
-    }
+    memcpy(block + name, names, used - name);
+    for (size_t i = 0; i < n; name += entries[i++].len)
+        dirent_put(d->plan, &entries[i], block + i * EROFS_DIRENT_LEN, name);
     memset(block + used, 0, EROFS_BLOCK - used);
-    return used;
+    return image_tick(d->plan->tick, err);
 }
 
-uint64_t dir_measure(struct plan *p, tree_inode dir)
+int dir_measure(struct plan *p, tree_inode dir, uint64_t *ret, mvm_error **err)
 {
     struct dir_blocks d;
     uint64_t full = 0;
     size_t used = 0;
+    int r = 0;
 
     dir_blocks_begin(&d, p, dir);
-    while (d.name) {
+    while (d.name && r == 0) {
         full += used ? EROFS_BLOCK : 0;
-        used = dir_blocks_next(&d, NULL);
+        r = dir_blocks_next(&d, NULL, &used, err);
     }
-    return full + used;
+    *ret = full + used;
+    return r;
 }

@@ -35,8 +35,9 @@ static bool fits_compact(const struct plan *p, tree_inode inode, uint64_t size)
            record->mtime_ns == p->time_ns;
 }
 
-/* Size, and where the data is when it is not the image's to hold. Gives true for data that is. */
-static bool shape_data(struct plan *p, tree_inode inode, uint32_t layer, struct shape *s)
+/* Size, and where the data is when it is not the image's to hold. 1 for data that is. */
+static int shape_data(struct plan *p, tree_inode inode, uint32_t layer, struct shape *s,
+                      mvm_error **err)
 {
     const struct layer_record *record = &p->cursor.record;
 
@@ -44,39 +45,42 @@ static bool shape_data(struct plan *p, tree_inode inode, uint32_t layer, struct 
     case LAYER_FILE:
         s->size = record->size;
         if (record->content || record->size == 0)
-            return true;
+            return 1;
         s->address = p->layers[layer] + (uint32_t) record->data_block;
-        return false;
-    case LAYER_DIR:
-        s->size = dir_measure(p, inode);
-        return true;
+        return 0;
+    case LAYER_DIR: {
+        int r = dir_measure(p, inode, &s->size, err);
+
+        return r < 0 ? r : 1;
+    }
     case LAYER_SYMLINK:
         s->size = record->link_len;
-        return true;
+        return 1;
     case LAYER_CHAR:
     case LAYER_BLOCK_DEVICE:
         s->address = device_encode(record->device);
-        return false;
+        return 0;
     default:
-        return false;
+        return 0;
     }
 }
 
-struct shape shape_of(struct plan *p, tree_inode inode, uint32_t layer)
+/* Data of more than a block has nothing inline: the end of a great directory would be found only by
+ * going through all of it. */
+int shape_of(struct plan *p, tree_inode inode, uint32_t layer, struct shape *ret, mvm_error **err)
 {
     struct shape s = { .xattrs = xattr_measure(&p->pool, &p->cursor.record) };
-    const bool own = shape_data(p, inode, layer, &s);
+    const int own = shape_data(p, inode, layer, &s, err);
 
+    if (own < 0)
+        return own;
     s.head = fits_compact(p, inode, s.size) ? EROFS_COMPACT_LEN : EROFS_EXTENDED_LEN;
-    if (!own)
-        return s;
-    s.blocks = s.size / EROFS_BLOCK;
-    s.tail = (uint32_t) (s.size % EROFS_BLOCK);
-    if (s.tail > 0 && s.head + s.xattrs + s.tail > EROFS_BLOCK) {
-        s.tail = 0;
-        s.blocks++;
-    }
-    return s;
+    if (own && s.size < EROFS_BLOCK && s.head + s.xattrs + s.size <= EROFS_BLOCK)
+        s.tail = (uint32_t) s.size;
+    else if (own)
+        s.blocks = s.size / EROFS_BLOCK + (s.size % EROFS_BLOCK > 0);
+    *ret = s;
+    return 0;
 }
 
 /* The kernel wants what is kept inline in one block, and reads an inode that lies across two of
@@ -122,17 +126,18 @@ static void inode_head(const struct plan *p, tree_inode inode, const struct shap
     le32_put(ret + EROFS_EXTENDED_LINKS, links);
 }
 
-static int dir_write_blocks(struct plan *p, tree_inode inode, const struct shape *s,
-                            struct output *o, mvm_error **err)
+static int dir_write_blocks(struct plan *p, tree_inode inode, struct output *o, mvm_error **err)
 {
     unsigned char block[EROFS_BLOCK];
     struct dir_blocks d;
+    size_t used;
     int r = 0;
 
     dir_blocks_begin(&d, p, inode);
-    for (uint64_t i = 0; i < s->blocks && r == 0; i++) {
-        (void) dir_blocks_next(&d, block);
-        r = output_put(o, block, EROFS_BLOCK, err);
+    while (d.name && r == 0) {
+        r = dir_blocks_next(&d, block, &used, err);
+        if (r == 0)
+            r = output_put(o, block, EROFS_BLOCK, err);
     }
     return r;
 }
@@ -141,12 +146,18 @@ static int dir_write_tail(struct plan *p, tree_inode inode, struct output *o, mv
 {
     unsigned char block[EROFS_BLOCK];
     struct dir_blocks d;
-    size_t used = 0;
+    size_t used;
+    int r;
 
     dir_blocks_begin(&d, p, inode);
-    while (d.name)
-        used = dir_blocks_next(&d, block);
-    return output_put(o, block, used, err);
+    r = dir_blocks_next(&d, block, &used, err);
+    return r < 0 ? r : output_put(o, block, used, err);
+}
+
+/* The next multiple of a block's length. */
+static uint64_t blocks_end(uint64_t at)
+{
+    return (at + EROFS_BLOCK - 1) / EROFS_BLOCK * EROFS_BLOCK;
 }
 
 static int data_write(const struct plan *p, struct output *o, mvm_error **err)
@@ -174,12 +185,12 @@ int inode_write(struct plan *p, tree_inode inode, const struct shape *s, uint64_
                                               : data_write(p, o, err);
 }
 
-int inode_write_blocks(struct plan *p, tree_inode inode, const struct shape *s, struct output *o,
-                       mvm_error **err)
+int inode_write_blocks(struct plan *p, tree_inode inode, struct output *o, mvm_error **err)
 {
-    const uint64_t end = output_at(o) + s->blocks * EROFS_BLOCK;
-    int r = p->cursor.record.kind == LAYER_DIR ? dir_write_blocks(p, inode, s, o, err)
-                                               : data_write(p, o, err);
+    int r;
 
-    return r < 0 ? r : output_fill(o, end, err);
+    if (p->cursor.record.kind == LAYER_DIR)
+        return dir_write_blocks(p, inode, o, err);
+    r = data_write(p, o, err);
+    return r < 0 ? r : output_fill(o, blocks_end(output_at(o)), err);
 }

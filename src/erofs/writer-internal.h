@@ -80,9 +80,8 @@ struct plan {
     const struct tree *tree;
     struct image_tick *tick;
     struct layer_cursor cursor;
-    uintptr_t page;    /* of the layers' indexes: read last */
-    uint64_t resident; /* bytes of them that may be in memory: read since they were last dropped */
-    int64_t time_s;    /* the time of compact inodes */
+    struct layer_touch touch; /* of the layers' indexes */
+    int64_t time_s;           /* the time of compact inodes */
     uint32_t time_ns;
     struct xattr_pool pool;
     uint32_t *nids;    /* owned: place of each inode, and PLAN_BLOCKS */
@@ -115,9 +114,10 @@ struct dir_blocks {
     tree_inode inode;
 };
 void dir_blocks_begin(struct dir_blocks *d, struct plan *p, tree_inode dir);
-/* The next block, zeros at its end; how much of it is used. @block NULL: measures. */
-size_t dir_blocks_next(struct dir_blocks *d, unsigned char *block);
-uint64_t dir_measure(struct plan *p, tree_inode dir);
+/* The next block, zeros at its end, and how much of it is used. @block NULL: measures. */
+int dir_blocks_next(struct dir_blocks *d, unsigned char *block, size_t *ret_used, mvm_error **err);
+/* Its size. */
+int dir_measure(struct plan *p, tree_inode dir, uint64_t *ret, mvm_error **err);
 
 /* What an inode takes. */
 struct shape {
@@ -129,13 +129,12 @@ struct shape {
     uint64_t size;
 };
 /* Of the inode in p->cursor. */
-struct shape shape_of(struct plan *p, tree_inode inode, uint32_t layer);
+int shape_of(struct plan *p, tree_inode inode, uint32_t layer, struct shape *ret, mvm_error **err);
 /* Where an inode of that shape goes, that is to follow @at. */
 uint64_t shape_place(const struct shape *s, uint64_t at);
 /* @block: the first of its own ones. */
 int inode_write(struct plan *p, tree_inode inode, const struct shape *s, uint64_t block,
                 struct output *o, mvm_error **err);
-int inode_write_blocks(struct plan *p, tree_inode inode, const struct shape *s, struct output *o,
-                       mvm_error **err);
+int inode_write_blocks(struct plan *p, tree_inode inode, struct output *o, mvm_error **err);
 
 #endif

@@ -7,11 +7,6 @@
 #include <assert.h>
 #include <isa-l/crc.h>
 
-/* How much of the layers' indexes may be in memory at once, and what reading a byte on another page
- * of them counts: the kernel maps pages around it as well. */
-#define INDEX_RESIDENT_MAX (8u << 20)
-#define INDEX_PAGE 4096u
-#define INDEX_TOUCH (4 * INDEX_PAGE)
 /* The root's number has 16 bits; it comes first. */
 #define INODES_AT EROFS_BLOCK
 static_assert(INODES_AT / EROFS_SLOT <= UINT16_MAX, "s_root_nid");
@@ -33,17 +28,10 @@ static uint64_t blocks_of(uint64_t bytes)
 
 void plan_touch(struct plan *p, const void *at)
 {
-    const uintptr_t page = (uintptr_t) at / INDEX_PAGE;
-
-    if (page == p->page)
-        return;
-    p->page = page;
-    p->resident += INDEX_TOUCH;
-    if (p->resident < INDEX_RESIDENT_MAX)
+    if (!layer_touch(&p->touch, at))
         return;
     for (uint32_t i = 0; i < tree_n_layers(p->tree); i++)
         layer_index_drop(tree_layer(p->tree, i));
-    p->resident = 0;
 }
 
 int plan_get(struct plan *p, tree_inode inode, uint32_t *ret_layer, mvm_error **err)
@@ -83,7 +71,9 @@ static int place_inodes(struct plan *p, uint64_t *ret_end, mvm_error **err)
 
         if (r < 0)
             return r;
-        s = shape_of(p, i, layer);
+        r = shape_of(p, i, layer, &s, err);
+        if (r < 0)
+            return r;
         at = shape_place(&s, at);
         if (at / EROFS_SLOT > PLAN_NID_MAX)
             return mvm_fail(err, MVM_E_LIMIT, 0, "the inodes of the image take more than %llu GiB",
@@ -157,8 +147,9 @@ static int write_inodes(struct plan *p, struct output *o, mvm_error **err)
         r = plan_get(p, i, &layer, err);
         if (r < 0)
             return r;
-        s = shape_of(p, i, layer);
-        r = output_fill(o, (uint64_t) (p->nids[i] & PLAN_NID_MAX) * EROFS_SLOT, err);
+        r = shape_of(p, i, layer, &s, err);
+        if (r == 0)
+            r = output_fill(o, (uint64_t) (p->nids[i] & PLAN_NID_MAX) * EROFS_SLOT, err);
         if (r == 0)
             r = inode_write(p, i, &s, block, o, err);
         block += s.blocks;
@@ -172,16 +163,13 @@ static int write_blocks(struct plan *p, struct output *o, mvm_error **err)
     int r = output_fill(o, p->blocks * EROFS_BLOCK, err);
 
     for (tree_inode i = 0; i < n && r == 0; i++) {
-        struct shape s;
         uint32_t layer;
 
         if (!(p->nids[i] & PLAN_BLOCKS))
             continue;
         r = plan_get(p, i, &layer, err);
-        if (r < 0)
-            return r;
-        s = shape_of(p, i, layer);
-        r = inode_write_blocks(p, i, &s, o, err);
+        if (r == 0)
+            r = inode_write_blocks(p, i, o, err);
     }
     return r;
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image/archive-index.h"
 
+#include "base/libarchive.h"
 #include "image/archive-name.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <locale.h>
 
 /* One read while headers are looked for: most of it is content, which is skipped. */
@@ -51,7 +50,7 @@ static void pass_free(struct pass *p)
     if (!p)
         return;
     if (p->archive)
-        (void) archive_read_free(p->archive);
+        (void) libarchive()->read_free(p->archive);
     if (p->locale != no_locale())
         freelocale(p->locale);
     free(p);
@@ -80,7 +79,7 @@ static la_ssize_t on_read(struct archive *a, void *user, const void **ret)
     while (n < 0 && errno == EINTR);
     if (n < 0) {
         p->read_errno = errno;
-        archive_set_error(a, errno, "the archive cannot be read");
+        libarchive()->set_error(a, errno, "the archive cannot be read");
         return ARCHIVE_FATAL;
     }
     p->at += (uint64_t) n;
@@ -103,7 +102,7 @@ static la_int64_t on_skip(struct archive *a, void *user, la_int64_t request)
 
 static int pass_fail(const struct pass *p, mvm_error **err)
 {
-    const char *text = archive_error_string(p->archive);
+    const char *text = libarchive()->error_string(p->archive);
 
     if (p->read_errno)
         return mvm_fail(err, MVM_E_SYS, p->read_errno, "read the archive");
@@ -112,12 +111,12 @@ static int pass_fail(const struct pass *p, mvm_error **err)
 
 static enum member_kind entry_kind(struct archive_entry *e)
 {
-    if (archive_entry_hardlink(e))
+    if (libarchive()->entry_hardlink(e))
         return MEMBER_HARDLINK;
-    if (archive_entry_filetype(e) == AE_IFLNK)
+    if (libarchive()->entry_filetype(e) == AE_IFLNK)
         return MEMBER_SYMLINK;
     /* The bytes of a sparse file do not lie in one piece. */
-    if (archive_entry_filetype(e) == AE_IFREG && archive_entry_sparse_count(e) == 0)
+    if (libarchive()->entry_filetype(e) == AE_IFREG && libarchive()->entry_sparse_count(e) == 0)
         return MEMBER_FILE;
     return MEMBER_OTHER;
 }
@@ -139,9 +138,9 @@ static int charge_name(struct archive_index *index, const char *text, mvm_error 
 static int member_get(struct archive_index *index, struct archive_entry *e, struct member *m,
                       mvm_error **err)
 {
-    const char *name = archive_entry_pathname(e);
-    const char *link = m->kind == MEMBER_HARDLINK  ? archive_entry_hardlink(e)
-                       : m->kind == MEMBER_SYMLINK ? archive_entry_symlink(e)
+    const char *name = libarchive()->entry_pathname(e);
+    const char *link = m->kind == MEMBER_HARDLINK  ? libarchive()->entry_hardlink(e)
+                       : m->kind == MEMBER_SYMLINK ? libarchive()->entry_symlink(e)
                                                    : NULL;
     int r;
 
@@ -161,7 +160,7 @@ static int member_get(struct archive_index *index, struct archive_entry *e, stru
 static int extent_get(const struct pass *p, struct archive_entry *e, struct member *m,
                       mvm_error **err)
 {
-    la_int64_t at = archive_filter_bytes(p->archive, -1), size = archive_entry_size(e);
+    la_int64_t at = libarchive()->filter_bytes(p->archive, -1), size = libarchive()->entry_size(e);
 
     if (m->kind != MEMBER_FILE)
         return 0;
@@ -192,7 +191,7 @@ static int index_add(struct archive_index *index, const struct pass *p, struct a
 /* In the C locale libarchive warns of every name beyond ASCII, and leaves its bytes as they are. */
 static bool warning_is_harmless(struct archive *a)
 {
-    const char *text = archive_error_string(a);
+    const char *text = libarchive()->error_string(a);
 
     return text && strstr(text, "can't be converted from UTF-8 to current locale");
 }
@@ -204,14 +203,14 @@ static int pass_run(struct pass *p, struct archive_index *index, struct image_ti
     struct archive_entry *e = NULL;
     int code, r;
 
-    if (archive_read_support_format_tar(p->archive) != ARCHIVE_OK ||
-        archive_read_set_skip_callback(p->archive, on_skip) != ARCHIVE_OK ||
-        archive_read_set_read_callback(p->archive, on_read) != ARCHIVE_OK ||
-        archive_read_set_callback_data(p->archive, p) != ARCHIVE_OK ||
-        archive_read_open1(p->archive) != ARCHIVE_OK)
+    if (libarchive()->read_support_format_tar(p->archive) != ARCHIVE_OK ||
+        libarchive()->read_set_skip_callback(p->archive, on_skip) != ARCHIVE_OK ||
+        libarchive()->read_set_read_callback(p->archive, on_read) != ARCHIVE_OK ||
+        libarchive()->read_set_callback_data(p->archive, p) != ARCHIVE_OK ||
+        libarchive()->read_open1(p->archive) != ARCHIVE_OK)
         return pass_fail(p, err);
     for (;;) {
-        code = archive_read_next_header(p->archive, &e);
+        code = libarchive()->read_next_header(p->archive, &e);
         if (code == ARCHIVE_EOF)
             return 0;
         if (code < ARCHIVE_WARN || (code != ARCHIVE_OK && !warning_is_harmless(p->archive)))
@@ -239,14 +238,16 @@ int archive_index_read(int fd, uint64_t size, struct image_tick *tick, struct ar
     mvm_auto(archive_index) index = calloc(1, sizeof(*index));
     mvm_auto(pass) p = calloc(1, sizeof(*p));
     locale_t before;
-    int r;
+    int r = libarchive_load(err);
 
+    if (r < 0)
+        return r;
     if (!index || !p)
         return mvm_fail_nomem(err);
     p->fd = fd;
     p->size = size;
     p->locale = newlocale(LC_ALL_MASK, "C", no_locale());
-    p->archive = archive_read_new();
+    p->archive = libarchive()->read_new();
     if (p->locale == no_locale() || !p->archive)
         return mvm_fail_nomem(err);
     before = uselocale(p->locale); /* of this thread alone */

@@ -14,6 +14,8 @@
 #define HELPER_NOT_FOUND "credentials not found"
 /* The user name that says that the secret is an identity token. */
 #define HELPER_TOKEN_USER "<token>"
+/* For a helper, after a cancel, to end by itself. */
+#define HELPER_END_MS 20
 /* Of what a helper says in an error. */
 #define HELPER_SAID_MAX 200
 
@@ -104,6 +106,7 @@ static int run(const char *program, const char *key, struct image_tick *tick,
                                      .death_signal = SIGTERM,
                                      .watch = watch,
                                      .watch_user = tick,
+                                     .end_ms = HELPER_END_MS,
                                      .ret_status = &status };
 
     r = child_run(&spec, AUTH_HELPER_MS, AUTH_HELPER_MAX, &out, err);

@@ -22,6 +22,7 @@ struct daemon_source {
     const struct image_name *name; /* borrowed */
     int dir_fd;                    /* borrowed */
     struct image_tick *tick;       /* borrowed */
+    uint64_t stall_ms;             /* before the export; 0: HTTP_STALL_MS */
     struct engine_endpoint endpoint;
     struct http_client *http; /* owned; NULL until the engine is asked */
     bool inspected;
@@ -87,10 +88,11 @@ static int daemon_get(struct daemon_source *s, const char *path, struct http_res
 
 static int daemon_connect(struct daemon_source *s, mvm_error **err)
 {
-    const struct http_limits limits = { .connect_ms = HTTP_CONNECT_MS,
-                                        .stall_ms = EXPORT_STALL_MS };
+    struct http_limits limits = HTTP_LIMITS_DEFAULT;
     int r;
 
+    if (s->stall_ms > 0)
+        limits.stall_ms = s->stall_ms;
     if (s->http)
         return 0;
     r = engine_find(&s->endpoint, err);
@@ -167,6 +169,7 @@ static int download(struct daemon_source *s, int fd, mvm_error **err)
     strbuf_adds(&path, "/images/get?names=");
     add_encoded(&path, digest_format(&s->image.id).text);
     r = strbuf_check(&path, "request", err);
+    http_client_set_stall(s->http, EXPORT_STALL_MS);
     if (r == 0)
         r = daemon_get(s, path.data, &response, err);
     while (r == 0 && (n = http_read(response, data, EXPORT_BLOCK, err)) != 0)
@@ -270,8 +273,8 @@ static void daemon_free(struct image_source *base)
     free(s);
 }
 
-int daemon_source_open(const struct image_name *name, int dir_fd, struct image_tick *tick,
-                       struct image_source **ret, mvm_error **err)
+int daemon_source_open(const struct image_name *name, int dir_fd, uint64_t stall_ms,
+                       struct image_tick *tick, struct image_source **ret, mvm_error **err)
 {
     struct daemon_source *s;
 
@@ -290,6 +293,7 @@ int daemon_source_open(const struct image_name *name, int dir_fd, struct image_t
     s->name = name;
     s->dir_fd = dir_fd;
     s->tick = tick;
+    s->stall_ms = stall_ms;
     *ret = &s->base;
     return 0;
 }

@@ -13,7 +13,7 @@
 
 /* @name (of a daemon, or a reference alone) and @tick are borrowed and must outlive the source;
  * @dir_fd is where temporary files go, and likewise. Connects to nothing before it is asked. */
-int daemon_source_open(const struct image_name *name, int dir_fd, struct image_tick *tick,
-                       struct image_source **ret, mvm_error **err);
+int daemon_source_open(const struct image_name *name, int dir_fd, uint64_t stall_ms,
+                       struct image_tick *tick, struct image_source **ret, mvm_error **err);
 
 #endif

@@ -193,6 +193,10 @@ static int take_layers(struct docker_archive *s, const struct docker_image *imag
         return mvm_fail(err, MVM_E_FORMAT, 0,
                         "the archive names %zu layers, the image config %zu diffIDs", n,
                         config->n_diff_ids);
+    /* Before anything is done with each of them, and with each pair. */
+    if (n > SOURCE_LAYERS_MAX)
+        return mvm_fail(err, MVM_E_LIMIT, 0, "the image has %zu layers, the limit is %d", n,
+                        SOURCE_LAYERS_MAX);
     s->layers = mem_array(n, sizeof(*s->layers));
     if (!s->layers)
         return mvm_fail_nomem(err);

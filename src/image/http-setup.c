@@ -106,6 +106,18 @@ static bool set_fixed_options(const struct curl_api *curl, CURL *e)
            curl->easy_setopt(e, CURLOPT_USERAGENT, HTTP_USER_AGENT) == CURLE_OK;
 }
 
+/* A name that is still being looked up would else be waited for when the transfer is given up, as
+ * long as no server of names answers. A library that is older than the option waits. */
+static void set_quick_exit(const struct curl_api *curl, CURL *e)
+{
+#if LIBCURL_VERSION_NUM >= 0x075700
+    (void) curl->easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
+#else
+    (void) curl;
+    (void) e;
+#endif
+}
+
 static bool set_callbacks(struct http_response *r)
 {
     const struct curl_api *curl = r->curl;
@@ -178,6 +190,7 @@ int http_setup(struct http_response *r, const struct http_request *request, mvm_
         res = add_headers(r, request, err);
     if (res < 0)
         return res;
+    set_quick_exit(r->curl, r->easy);
     if (!set_fixed_options(r->curl, r->easy) || !set_callbacks(r) || !set_request(r, request) ||
         !set_tls(r, request->tls) || !set_proxy(r, &url))
         return mvm_fail(err, MVM_E_UNSUPPORTED, 0, "this libcurl lacks an option that is needed");

@@ -40,6 +40,11 @@ void http_client_set_tick(struct http_client *c, struct image_tick *tick)
     c->tick = tick;
 }
 
+void http_client_set_stall(struct http_client *c, uint64_t stall_ms)
+{
+    c->limits.stall_ms = stall_ms;
+}
+
 struct image_tick *http_client_tick(const struct http_client *c)
 {
     return c->tick;

@@ -39,6 +39,8 @@ void http_client_free(struct http_client *c);
 MVM_DEFINE_AUTO(http_client, http_client_free)
 /* Another thread may take the client over, with its own tick, while it has no response. */
 void http_client_set_tick(struct http_client *c, struct image_tick *tick);
+/* From the next request on. */
+void http_client_set_stall(struct http_client *c, uint64_t stall_ms);
 struct image_tick *http_client_tick(const struct http_client *c);
 /* The last request got no answer because the peer's certificate is not one that we trust. */
 bool http_client_untrusted(const struct http_client *c);

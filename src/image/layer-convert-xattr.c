@@ -3,9 +3,13 @@
 #include "image/layer-convert-internal.h"
 
 /* Only what has a meaning inside the guest is carried over (image.md I-230): an image has no
- * business with the labels of a host's security modules. */
+ * business with the labels of a host's security modules, nor with the notes of the overlayfs that
+ * the guest's root is. No program sees these, and one that an image brings makes a file unreadable
+ * ("metacopy"). */
 static bool xattr_is_wanted(const char *name)
 {
+    if (scan_has_prefix(name, "trusted.overlay."))
+        return false;
     return scan_has_prefix(name, "user.") || scan_has_prefix(name, "trusted.") ||
            strcmp(name, "security.capability") == 0 ||
            strcmp(name, "system.posix_acl_access") == 0 ||

@@ -175,3 +175,17 @@ void layer_index_drop(const struct layer_index *x)
     /* Of a shared map of a file: the pages stay in the page cache and come back when touched. */
     (void) madvise((void *) x->map, x->size, MADV_DONTNEED);
 }
+
+bool layer_touch(struct layer_touch *t, const void *at)
+{
+    uintptr_t window = (uintptr_t) at / LAYER_WINDOW;
+    uintptr_t *seen = &t->seen[window % ARRAY_SIZE(t->seen)];
+
+    if (*seen == window)
+        return false;
+    *seen = window;
+    if (++t->n < LAYER_WINDOWS_MAX)
+        return false;
+    *t = (struct layer_touch){ .n = 0 };
+    return true;
+}

@@ -132,4 +132,16 @@ const char *layer_index_path(const struct layer_index *x, layer_place place);
  * few MiB. */
 void layer_index_drop(const struct layer_index *x);
 
+/* What the kernel maps at once when a byte is looked at, and how many of these are to be mapped at
+ * most: 6 MiB. */
+#define LAYER_WINDOW 65536u
+#define LAYER_WINDOWS_MAX 96u
+/* The windows that were looked at lately, of all indexes of a tree; starts zeroed. */
+struct layer_touch {
+    uintptr_t seen[64];
+    unsigned n;
+};
+/* @at, in an index, is looked at. True: they are enough, and all indexes are to be dropped. */
+bool layer_touch(struct layer_touch *t, const void *at);
+
 #endif

@@ -10,6 +10,9 @@
 /* Records are gathered to writes of this size; the longest one must fit. */
 #define WRITER_BUFFER (512u << 10)
 static_assert(WRITER_BUFFER >= LAYER_RECORD_MAX, "a record must fit");
+/* What the system is given at once. A page cache with large folios makes one of each call's bytes,
+ * and Linux 6.18 maps a whole one at its first touch: a reader's LAYER_WINDOW has to hold it. */
+#define WRITER_PIECE LAYER_WINDOW
 
 struct layer_writer {
     int fd;                /* borrowed */
@@ -49,10 +52,15 @@ void layer_writer_free(struct layer_writer *w)
 
 static int writer_flush(struct layer_writer *w, mvm_error **err)
 {
-    int r = io_pwrite_all(w->fd, w->buffer, w->used, w->at, err);
+    for (size_t done = 0; done < w->used;) {
+        size_t room = WRITER_PIECE - (size_t) ((w->at + done) % WRITER_PIECE);
+        size_t n = w->used - done < room ? w->used - done : room;
+        int r = io_pwrite_all(w->fd, w->buffer + done, n, w->at + done, err);
 
-    if (r < 0)
-        return mvm_context(err, r, "the layer's index");
+        if (r < 0)
+            return mvm_context(err, r, "the layer's index");
+        done += n;
+    }
     w->records_crc = crc64_add(w->records_crc, w->buffer, w->used);
     w->at += w->used;
     w->used = 0;

@@ -5,6 +5,8 @@
 #include "base/file.h"
 #include "base/json.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <time.h>
 
 /* A record is a name of a few hundred bytes, a platform, a digest and a time. */
@@ -96,6 +98,34 @@ int store_ref_get(struct image_store *s, const char *name, const char *platform,
     return 0;
 }
 
+/* Held while a file of refs/ is written or removed: who removes a name must see what it means by
+ * then. */
+static int lock_refs(struct image_store *s, int *ret_fd, mvm_error **err)
+{
+    mvm_autoclose int fd = openat(s->refs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0 || store_flock(fd, LOCK_EX) < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "lock the names of the image store");
+    *ret_fd = steal_fd(&fd);
+    return 0;
+}
+
+int store_ref_remove(struct image_store *s, const char *file, const struct digest *manifest,
+                     mvm_error **err)
+{
+    mvm_autovalue(image_record) now = { 0 };
+    mvm_autoclose int lock = -EBADF;
+    int r = lock_refs(s, &lock, err);
+
+    if (r == 0)
+        r = store_ref_read(s, file, &now, err);
+    if (r == 0 && !digest_equal(&now.manifest, manifest))
+        return mvm_fail(err, MVM_E_NOT_FOUND, 0, "'%s' means another image now", now.name);
+    if (r == 0 && unlinkat(s->refs_fd, file, 0) < 0)
+        r = mvm_fail(err, MVM_E_SYS, errno, "remove the name '%s'", now.name);
+    return r;
+}
+
 int store_ref_set(struct image_store *s, const char *name, const char *platform,
                   const struct digest *manifest, mvm_error **err)
 {
@@ -103,12 +133,15 @@ int store_ref_set(struct image_store *s, const char *name, const char *platform,
                                        "digest", digest_format(manifest).text, "created",
                                        (json_int_t) time(NULL));
     mvm_autofree char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
+    mvm_autoclose int lock = -EBADF;
     char file[REF_NAME_MAX];
     int r;
 
     if (!text)
         return mvm_fail_nomem(err);
     r = ref_file_name(name, platform, file, err);
+    if (r == 0)
+        r = lock_refs(s, &lock, err);
     return r < 0 ? r : file_write(s->refs_fd, file, text, strlen(text), 0600, err);
 }
 

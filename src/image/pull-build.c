@@ -5,20 +5,31 @@
 
 #include "base/file.h"
 
+static int read_config(struct pull *p, char **ret, size_t *ret_len, mvm_error **err)
+{
+    const struct oci_descriptor *d = &p->found.doc.manifest.config;
+    mvm_auto(blob_reader) reader = NULL;
+    int r = p->source->open_blob(p->source, d, &p->tick, &reader, err);
+
+    return r < 0 ? r : blob_read_all(reader, d, OCI_CONFIG_MAX, ret, ret_len, err);
+}
+
 /* Fetches the config into the temporary folder. */
 static int fetch_config(struct pull *p, const struct store_temp *temp, struct oci_config *config,
                         mvm_error **err)
 {
-    const struct oci_manifest *m = &p->found.doc.manifest;
-    mvm_auto(blob_reader) reader = NULL;
+    mvm_autoerror mvm_error *why = NULL;
     mvm_autofree char *text = NULL;
     size_t len = 0;
-    int r = p->source->open_blob(p->source, &m->config, &p->tick, &reader, err);
+    int r = read_config(p, &text, &len, &why);
 
-    if (r == 0)
-        r = blob_read_all(reader, &m->config, OCI_CONFIG_MAX, &text, &len, err);
-    if (r < 0)
-        return mvm_context(err, r, "image config %s", digest_format(&m->config.digest).text);
+    if (r == MVM_E_DIGEST && image_source_doubt(p->source))
+        r = read_config(p, &text, &len, &why);
+    if (r < 0) {
+        error_move(err, steal_ptr(&why));
+        return mvm_context(err, r, "image config %s",
+                           digest_format(&p->found.doc.manifest.config.digest).text);
+    }
     r = oci_config_parse(text, len, config, err);
     if (r == 0)
         r = pull_check_platform(p, config, err);
@@ -115,7 +126,10 @@ int pull_build(struct pull *p, struct image **ret, mvm_error **err)
         r = store_temp_new(p->store, &temp, err);
     if (r < 0)
         return r;
-    if (store_load_image(p->store, &p->found.digest, &image, NULL) == 0)
+    r = store_load_image(p->store, &p->found.digest, &p->tick, &image, NULL);
+    if (r == MVM_E_CANCELLED)
+        return mvm_fail(err, r, 0, "cancelled");
+    if (r == 0)
         r = mend_image(p, &temp, image, err);
     else
         r = make_image(p, &temp, &image, err);

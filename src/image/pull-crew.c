@@ -7,6 +7,8 @@
  */
 #include "image/pull-internal.h"
 
+#include <microvm/options.h>
+
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
@@ -186,13 +188,13 @@ int pull_crew_run(const struct pull_fetch *f, struct pull_layers *layers, unsign
                   struct image_tick *tick, mvm_error **err)
 {
     struct crew c = { .fetch = f, .layers = layers };
-    pthread_t threads[PULL_JOBS_MAX];
+    pthread_t threads[MVM_LAYER_JOBS_MAX];
     unsigned n;
     int r = crew_init(&c, err);
 
     if (r < 0)
         return r;
-    n = start(&c, jobs < PULL_JOBS_MAX ? jobs : PULL_JOBS_MAX, threads);
+    n = start(&c, jobs < MVM_LAYER_JOBS_MAX ? jobs : MVM_LAYER_JOBS_MAX, threads);
     if (n == 0)
         c.failure = mvm_fail(&c.error, MVM_E_SYS, EAGAIN, "start a thread");
     (void) pthread_mutex_lock(&c.lock);

@@ -7,12 +7,6 @@
 #include "image/resolve.h"
 #include "image/store-layer.h"
 
-/* Layers of an image: each costs the pull a descriptor, and the machine's disk has 512 parts, the
- * first of which has the names. docker builds 127 at most. */
-#define PULL_LAYERS_MAX 511
-/* Layers that are fetched at once, whatever is asked for: each has a connection and buffers. */
-#define PULL_JOBS_MAX 16
-
 struct pull {
     struct image_store *store;                /* borrowed */
     const struct image_pull_options *options; /* borrowed */

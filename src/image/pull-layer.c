@@ -34,6 +34,19 @@ static int make(const struct pull_fetch *f, struct pull_layer *layer, struct ima
     return r < 0 ? r : store_layer_commit(&draft, &sums, tick, &layer->pin, err);
 }
 
+/* The second time from the same place, and once more from another, if there is one. */
+static int make_somehow(const struct pull_fetch *f, struct pull_layer *layer,
+                        struct image_tick *tick, mvm_error **err)
+{
+    int r = make(f, layer, tick, err);
+
+    for (unsigned i = 1; i < DIGEST_TRIES && r == MVM_E_DIGEST; i++)
+        r = make(f, layer, tick, err);
+    if (r == MVM_E_DIGEST && image_source_doubt(f->source))
+        r = make(f, layer, tick, err);
+    return r;
+}
+
 static int fetch(const struct pull_fetch *f, struct pull_layer *layer, struct image_tick *tick,
                  mvm_error **err)
 {
@@ -46,10 +59,9 @@ static int fetch(const struct pull_fetch *f, struct pull_layer *layer, struct im
     if (r < 0)
         return r;
     r = store_layer_check(s, layer->diff_id, tick, &layer->pin, NULL, &why);
-    for (unsigned i = 0;
-         i < DIGEST_TRIES && (r == MVM_E_DIGEST || (i == 0 && r == MVM_E_NOT_FOUND)); i++) {
+    if (r == MVM_E_DIGEST || r == MVM_E_NOT_FOUND) {
         mvm_error_free(steal_ptr(&why));
-        r = make(f, layer, tick, &why);
+        r = make_somehow(f, layer, tick, &why);
     }
     if (r < 0)
         error_move(err, steal_ptr(&why));

@@ -50,9 +50,9 @@ int pull_layers_plan(struct pull *p, const struct oci_config *config, struct pul
         return mvm_fail(err, MVM_E_FORMAT, 0,
                         "the manifest has %zu layers, the image config %zu diffIDs", m->n_layers,
                         config->n_diff_ids);
-    if (m->n_layers > PULL_LAYERS_MAX)
+    if (m->n_layers > SOURCE_LAYERS_MAX)
         return mvm_fail(err, MVM_E_LIMIT, 0, "the image has %zu layers, the limit is %d",
-                        m->n_layers, PULL_LAYERS_MAX);
+                        m->n_layers, SOURCE_LAYERS_MAX);
     layers.items = mem_array(m->n_layers, sizeof(*layers.items));
     if (!layers.items)
         return mvm_fail_nomem(err);

@@ -49,7 +49,7 @@ static int load_whole(struct pull *p, const struct digest *digest, struct image 
                       mvm_error **err)
 {
     mvm_auto(image) image = NULL;
-    int r = store_load_image(p->store, digest, &image, err);
+    int r = store_load_image(p->store, digest, &p->tick, &image, err);
 
     if (r == 0)
         r = check_layers(p, image, err);

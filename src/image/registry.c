@@ -251,6 +251,24 @@ static int registry_open_manifest(struct image_source *base, const struct oci_de
     return 0;
 }
 
+/* Which of the mirrors it was is not known, and the registry has what it says. The answer is the
+ * same for every thread, whoever is first. */
+static bool registry_doubt(struct image_source *base)
+{
+    struct registry *g = (struct registry *) base;
+
+    for (size_t i = 0; i + 1 < g->n; i++) {
+        struct endpoint *e = &g->endpoints[i];
+
+        if (endpoint_is_avoided(e))
+            continue;
+        log_warning(g->log, "registry", "mirror %s: not asked any more, since content was wrong",
+                    e->mirror);
+        endpoint_avoid(e);
+    }
+    return g->n > 1;
+}
+
 static void registry_free(struct image_source *base)
 {
     struct registry *g = (struct registry *) base;
@@ -300,6 +318,7 @@ int registry_source_open(const struct oci_reference *ref, const struct registry_
                                      .open_name = registry_open_name,
                                      .open_manifest = registry_open_manifest,
                                      .open_blob = registry_open_blob,
+                                     .doubt = registry_doubt,
                                      .free = registry_free };
     source = &g->base;
     g->ref = ref;

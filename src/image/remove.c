@@ -93,8 +93,9 @@ static int look_at_names(const struct removal *m, const struct store_names *name
     return 0;
 }
 
-/* With the lock on the image, or, where somebody uses it, without one: then only names go. */
-static int remove_locked(const struct removal *m, int lock_fd, mvm_error **err)
+/* With the lock on the image, or, where somebody uses it or it is gone, without one: then only
+ * names go. */
+static int remove_locked(const struct removal *m, int lock_fd, bool used, mvm_error **err)
 {
     mvm_autovalue(store_names) names = { .n = 0 };
     mvm_autofree struct store_name *layers = NULL;
@@ -104,12 +105,12 @@ static int remove_locked(const struct removal *m, int lock_fd, mvm_error **err)
 
     if (r == 0)
         r = look_at_names(m, &names, &others, err);
-    if (r == 0 && lock_fd < 0 && !others && !m->force)
+    if (r == 0 && used && !others && !m->force)
         r = mvm_fail(err, MVM_E_BUSY, 0,
                      "a VM or a pull uses the image: end that, or use force to remove its name "
                      "alone");
     if (r == 0)
-        r = remove_names(m, &names, !others && lock_fd >= 0, err);
+        r = remove_names(m, &names, !others && !used, err);
     if (r < 0 || others || lock_fd < 0)
         return r;
     r = list_layers(m, lock_fd, &layers, &n_layers, err);
@@ -125,7 +126,7 @@ static int remove_image(const struct removal *m, mvm_error **err)
     int r = gc_lock_image(&m->gc, m->image.text, &fd, &why);
 
     if (r == 0 || r == MVM_E_BUSY || r == MVM_E_NOT_FOUND)
-        return remove_locked(m, fd, err);
+        return remove_locked(m, fd, r == MVM_E_BUSY, err);
     error_move(err, steal_ptr(&why));
     return r;
 }

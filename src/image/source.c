@@ -13,6 +13,11 @@ void image_source_free(struct image_source *source)
         source->free(source);
 }
 
+bool image_source_doubt(struct image_source *source)
+{
+    return source->doubt && source->doubt(source);
+}
+
 void source_document_deinit(struct source_document *doc)
 {
     free(doc->text);

@@ -36,6 +36,10 @@ int blob_read_all(struct blob_reader *reader, const struct oci_descriptor *d, si
 int blob_read_text(struct blob_reader *reader, size_t max, char **ret, size_t *ret_len,
                    mvm_error **err);
 
+/* Layers of an image: each costs a pull a descriptor, and the machine's disk has 512 parts, the
+ * first of which has the names. docker builds 127 at most. */
+#define SOURCE_LAYERS_MAX 511
+
 /* A manifest or an index as it was received. */
 struct source_document {
     char *text; /* owned */
@@ -62,9 +66,13 @@ struct image_source {
      * outlive the reader; NULL: nobody is told. */
     int (*open_blob)(struct image_source *source, const struct oci_descriptor *d,
                      struct image_tick *tick, struct blob_reader **ret, mvm_error **err);
+    /* A blob that it gave was wrong, by its digest. Whether the next one comes from somewhere else,
+     * so that another try makes sense. By any thread; NULL: never. */
+    bool (*doubt)(struct image_source *source);
     void (*free)(struct image_source *source);
 };
 void image_source_free(struct image_source *source); /* NULL is fine */
+bool image_source_doubt(struct image_source *source);
 MVM_DEFINE_AUTO(image_source, image_source_free)
 
 /* @path is the layout's folder; @tag as in layout_source_new(). */

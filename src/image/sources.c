@@ -5,6 +5,7 @@
 #include "image/daemon.h"
 #include "image/docker-archive.h"
 #include "image/fetcher.h"
+#include "image/registry-options.h"
 
 /* Both places of a reference; a name with a transport has one. */
 #define SOURCES_MAX 2
@@ -70,7 +71,9 @@ static int source_open(const struct sources *s, enum source_kind kind, struct im
         return docker_archive_source_open(name->path, name->ref.name ? &name->ref : NULL, s->dir_fd,
                                           s->tick, ret, err);
     case SOURCE_DAEMON:
-        return daemon_source_open(name, s->dir_fd, s->tick, ret, err);
+        return daemon_source_open(name, s->dir_fd,
+                                  s->options->registry ? s->options->registry->stall_ms : 0,
+                                  s->tick, ret, err);
     case SOURCE_FETCHER:
         return fetcher_source_open(s->options->fetcher, &name->ref, ret, err);
     default:

@@ -62,10 +62,16 @@ int gc_remove_image(const struct gc *g, const char *name, int lock_fd, mvm_error
 
 int gc_remove_name(const struct gc *g, const struct store_name_record *name, mvm_error **err)
 {
-    if (unlinkat(g->store->refs_fd, name->file, 0) < 0)
-        return errno == ENOENT
-                   ? 0
-                   : mvm_fail(err, MVM_E_SYS, errno, "remove the name '%s'", name->record.name);
+    mvm_autoerror mvm_error *why = NULL;
+    int r = store_ref_remove(g->store, name->file, &name->record.manifest, &why);
+
+    /* A pull has given it to another image meanwhile, or somebody else has removed it. */
+    if (r == MVM_E_NOT_FOUND)
+        return 0;
+    if (r < 0) {
+        error_move(err, steal_ptr(&why));
+        return r;
+    }
     if (!name->identity)
         gc_tell(g, IMAGE_REMOVAL_NAME, name->record.name, 0);
     return 0;

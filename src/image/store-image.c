@@ -72,15 +72,16 @@ int store_read_image(int folder_fd, const char *name, struct oci_document *doc,
 }
 
 /* Opens the folder with a shared lock. Whoever has the other one is about to remove it. */
-static int lock_folder(struct image_store *s, const char *name, int *ret, mvm_error **err)
+static int lock_folder(struct image_store *s, const char *name, struct image_tick *tick, int *ret,
+                       mvm_error **err)
 {
     mvm_autoclose int fd = -EBADF;
     int r = path_open_beneath(s->images_fd, name, O_RDONLY | O_DIRECTORY, 0, &fd, err);
 
+    if (r == 0)
+        r = store_flock_wait(fd, LOCK_SH, tick, err);
     if (r < 0)
         return r;
-    if (store_flock(fd, LOCK_SH) < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "lock the image");
     if (!store_is_current(s->images_fd, name, fd))
         return mvm_fail(err, MVM_E_NOT_FOUND, 0, "the image is being removed");
     *ret = steal_fd(&fd);
@@ -111,12 +112,12 @@ static int load_locked(const struct digest *manifest, int lock_fd, struct image 
     return 0;
 }
 
-int store_load_image(struct image_store *s, const struct digest *manifest, struct image **ret,
-                     mvm_error **err)
+int store_load_image(struct image_store *s, const struct digest *manifest, struct image_tick *tick,
+                     struct image **ret, mvm_error **err)
 {
     const struct store_name name = store_image_name(manifest);
     int fd = -EBADF;
-    int r = lock_folder(s, name.text, &fd, err);
+    int r = lock_folder(s, name.text, tick, &fd, err);
 
     return r < 0 ? r : load_locked(manifest, fd, ret, err);
 }

@@ -47,6 +47,8 @@ struct image_store {
 
 /* Gives back what flock(2) says; a signal is no answer. */
 int store_flock(int fd, int operation);
+/* The same without an end, ticking, while somebody else has the lock. */
+int store_flock_wait(int fd, int operation, struct image_tick *tick, mvm_error **err);
 /* Whether the file that is open is still the one with this name: its last owner may have removed it
  * meanwhile. */
 bool store_is_current(int dir_fd, const char *name, int fd);
@@ -103,8 +105,8 @@ int store_read_image(int folder_fd, const char *name, struct oci_document *doc,
                      struct oci_config *config, mvm_error **err);
 /* The image with this digest, without a look at its layers; MVM_E_NOT_FOUND, also where it is
  * damaged or being removed. */
-int store_load_image(struct image_store *s, const struct digest *manifest, struct image **ret,
-                     mvm_error **err);
+int store_load_image(struct image_store *s, const struct digest *manifest, struct image_tick *tick,
+                     struct image **ret, mvm_error **err);
 /* Turns @t into the image, and loads it. The caller has the lock on its name. What stands there is
  * put away. */
 int store_commit_image(struct store_temp *t, const struct digest *manifest, struct image **ret,
@@ -122,6 +124,9 @@ int store_ref_get(struct image_store *s, const char *name, const char *platform,
                   mvm_error **err);
 int store_ref_set(struct image_store *s, const char *name, const char *platform,
                   const struct digest *manifest, mvm_error **err);
+/* Removes a file of refs/ if it still means this image; MVM_E_NOT_FOUND. */
+int store_ref_remove(struct image_store *s, const char *file, const struct digest *manifest,
+                     mvm_error **err);
 /* Reads one file of refs/. */
 int store_ref_read(struct image_store *s, const char *file, struct image_record *ret,
                    mvm_error **err);

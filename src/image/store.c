@@ -20,6 +20,29 @@ int store_flock(int fd, int operation)
     return r;
 }
 
+/* Few ask for one lock at once; and who waited shall not wait much longer than the other worked. */
+#define LOCK_POLL_MIN_MS 1
+
+static uint64_t next_delay(uint64_t delay)
+{
+    return delay * 2 < IMAGE_TICK_MS ? delay * 2 : IMAGE_TICK_MS;
+}
+
+int store_flock_wait(int fd, int operation, struct image_tick *tick, mvm_error **err)
+{
+    for (uint64_t delay = LOCK_POLL_MIN_MS;; delay = next_delay(delay)) {
+        int r;
+
+        if (store_flock(fd, operation | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK)
+            return mvm_fail(err, MVM_E_SYS, errno, "lock a part of the image store");
+        r = image_tick_sleep(tick, delay, err);
+        if (r < 0)
+            return r;
+    }
+}
+
 bool store_is_current(int dir_fd, const char *name, int fd)
 {
     struct stat named, open;
@@ -180,9 +203,6 @@ static int lock_once(struct image_store *s, const char *name, struct store_lock 
     return 1;
 }
 
-/* Few ask for one name at once; and who waited shall not wait much longer than the other worked. */
-#define LOCK_POLL_MIN_MS 1
-
 int store_lock_take(struct image_store *s, const char *name, struct image_tick *tick,
                     struct store_lock *ret, mvm_error **err)
 {
@@ -195,7 +215,7 @@ int store_lock_take(struct image_store *s, const char *name, struct image_tick *
             r = image_tick_sleep(tick, delay, err);
         if (r != 0)
             return r < 0 ? r : 0;
-        delay = delay * 2 < IMAGE_TICK_MS ? delay * 2 : IMAGE_TICK_MS;
+        delay = next_delay(delay);
     }
 }
 

@@ -24,8 +24,8 @@ static bool next_entry(struct archive_entry *e, int type, struct acl_entry *ret)
 {
     const char *name;
 
-    return archive_entry_acl_next(e, type, &ret->type, &ret->permset, &ret->tag, &ret->id, &name) ==
-           ARCHIVE_OK;
+    return libarchive()->entry_acl_next(e, type, &ret->type, &ret->permset, &ret->tag, &ret->id,
+                                        &name) == ARCHIVE_OK;
 }
 
 /* Linux has the entries in this order, users and groups by number. */
@@ -81,7 +81,7 @@ int tar_acl_encode(struct archive_entry *e, bool is_default, struct tar_acl *ret
     bool has_meaning = true;
 
     ret->len = 0;
-    if (archive_entry_acl_reset(e, want) == 0)
+    if (libarchive()->entry_acl_reset(e, want) == 0)
         return 0;
     ret->name = is_default ? "system.posix_acl_default" : "system.posix_acl_access";
     if (mem_grow(&ret->data, &ret->cap, ACL_HEADER_LEN, 1) < 0)
@@ -104,12 +104,12 @@ int tar_acl_encode(struct archive_entry *e, bool is_default, struct tar_acl *ret
 
 mode_t tar_acl_mode(struct archive_entry *e)
 {
-    mode_t mode = archive_entry_mode(e) & 07777;
+    mode_t mode = libarchive()->entry_mode(e) & 07777;
     struct acl_entry entry;
 
-    if (!(archive_entry_acl_types(e) & ARCHIVE_ENTRY_ACL_TYPE_ACCESS))
+    if (!(libarchive()->entry_acl_types(e) & ARCHIVE_ENTRY_ACL_TYPE_ACCESS))
         return mode;
-    (void) archive_entry_acl_reset(e, ARCHIVE_ENTRY_ACL_TYPE_ACCESS);
+    (void) libarchive()->entry_acl_reset(e, ARCHIVE_ENTRY_ACL_TYPE_ACCESS);
     while (next_entry(e, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, &entry))
         if (entry.tag == ARCHIVE_ENTRY_ACL_MASK)
             mode = (mode & ~(mode_t) 070) | (mode_t) (entry.permset & 7) << 3;

@@ -4,10 +4,9 @@
 #ifndef IMAGE_TAR_ACL_H
 #define IMAGE_TAR_ACL_H
 
+#include "base/libarchive.h"
 #include "base/mem.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <stdbool.h>
 #include <sys/types.h>
 

@@ -7,6 +7,7 @@
 #define FIELD_SIZE 124
 #define FIELD_SIZE_LEN 12
 #define FIELD_TYPE 156
+#define ACL_PREFIX "SCHILY.acl."
 
 /* POSIX.1, pax Interchange Format, ustar: octal, ended by a NUL or a space. Base 256 (GNU) has its
  * first bit set, and says sizes that no header of names has. */
@@ -41,10 +42,18 @@ static int check_long_name(const char *text, size_t len, mvm_error **err)
     return 0;
 }
 
+/* @acl_room: bytes that the ACLs of the entry may have yet. */
 static int check_value(const char *key, size_t key_len, const char *value, size_t len,
-                       mvm_error **err)
+                       size_t *acl_room, mvm_error **err)
 {
     static const char *const names[] = { "path", "linkpath", "GNU.sparse.name" };
+
+    if (key_len >= strlen(ACL_PREFIX) && memcmp(key, ACL_PREFIX, strlen(ACL_PREFIX)) == 0) {
+        if (len > *acl_room)
+            return mvm_fail(err, MVM_E_LIMIT, 0, "more than %u bytes of ACLs in an entry",
+                            TAR_HEADERS_ACL_MAX);
+        *acl_room -= len;
+    }
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (key_len == strlen(names[i]) && memcmp(key, names[i], key_len) == 0 &&
@@ -54,7 +63,7 @@ static int check_value(const char *key, size_t key_len, const char *value, size_
 }
 
 /* POSIX.1, pax Extended Header: records of "LENGTH KEY=VALUE\n", LENGTH counting all of it. */
-static int check_pax(const char *p, size_t len, mvm_error **err)
+static int check_pax(const char *p, size_t len, size_t *acl_room, mvm_error **err)
 {
     while (len > 0) {
         const char *space = memchr(p, ' ', len), *equals;
@@ -69,7 +78,7 @@ static int check_pax(const char *p, size_t len, mvm_error **err)
         if (!equals)
             return fail_header(err);
         r = check_value(space + 1, (size_t) (equals - space - 1), equals + 1,
-                        (size_t) (p + record - 1 - equals - 1), err);
+                        (size_t) (p + record - 1 - equals - 1), acl_room, err);
         if (r < 0)
             return r;
         p += record;
@@ -78,8 +87,11 @@ static int check_pax(const char *p, size_t len, mvm_error **err)
     return 0;
 }
 
-int tar_headers_check(const unsigned char *raw, size_t len, mvm_error **err)
+/* @whole: what is cut is an error, else the end. */
+static int check_all(const unsigned char *raw, size_t len, bool whole, mvm_error **err)
 {
+    size_t acl_room = TAR_HEADERS_ACL_MAX;
+
     while (len > TAR_HEADER_LEN) {
         char type = (char) raw[FIELD_TYPE];
         const char *body = (const char *) raw + TAR_HEADER_LEN;
@@ -88,18 +100,30 @@ int tar_headers_check(const unsigned char *raw, size_t len, mvm_error **err)
 
         if (!memchr("xXgKLAV", type, 7))
             return 0; /* the entry's own; what follows is the map of a sparse file */
-        if (type != 'V' && (!read_size(raw + FIELD_SIZE, &size) || size > len - TAR_HEADER_LEN))
+        if (type != 'V' && !read_size(raw + FIELD_SIZE, &size))
             return fail_header(err);
-        r = type == 'x' || type == 'X'   ? check_pax(body, size, err)
+        if (size > len - TAR_HEADER_LEN)
+            return whole ? fail_header(err) : 0;
+        r = type == 'x' || type == 'X'   ? check_pax(body, size, &acl_room, err)
             : type == 'K' || type == 'L' ? check_long_name(body, size, err)
                                          : 0;
         if (r < 0)
             return r;
         step = TAR_HEADER_LEN + (size + TAR_HEADER_LEN - 1) / TAR_HEADER_LEN * TAR_HEADER_LEN;
         if (step > len)
-            return fail_header(err);
+            return whole ? fail_header(err) : 0;
         raw += step;
         len -= step;
     }
     return 0;
+}
+
+int tar_headers_check(const unsigned char *raw, size_t len, mvm_error **err)
+{
+    return check_all(raw, len, true, err);
+}
+
+int tar_headers_check_begun(const unsigned char *raw, size_t len, mvm_error **err)
+{
+    return check_all(raw, len, false, err);
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image/tar-reader.h"
 
+#include "base/libarchive.h"
 #include "base/strbuf.h"
 #include "image/tar-acl.h"
 #include "image/tar-headers.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <locale.h>
 
 struct tar_reader {
@@ -63,28 +62,59 @@ static int keep_headers(struct tar_reader *t, mvm_error **err)
     return strbuf_check(&t->headers, "headers of an entry", err);
 }
 
-static la_ssize_t tar_read(struct archive *a, void *user, const void **ret)
+/* The headers as far as they are here: libarchive, which reads each when it has all of it, has not
+ * yet read what is new. */
+static int check_begun(struct tar_reader *t, mvm_error **err)
 {
-    struct tar_reader *t = user;
-    ssize_t n = t->in_headers ? keep_headers(t, &t->stream_error) : 0;
+    uint64_t kept = t->headers_from + t->headers.len;
+    size_t room = TAR_HEADERS_MAX - t->headers.len;
+    int r;
+
+    if (kept >= t->block_end)
+        return 0;
+    if (t->headers.len == 0)
+        return tar_headers_check_begun(t->block + (t->headers_from - t->block_from),
+                                       (size_t) (t->block_end - t->headers_from), err);
+    strbuf_add(&t->headers, t->block + (kept - t->block_from),
+               t->block_end - kept < room ? (size_t) (t->block_end - kept) : room);
+    r = strbuf_check(&t->headers, "headers of an entry", err);
+    return r < 0 ? r
+                 : tar_headers_check_begun((const unsigned char *) strbuf_str(&t->headers),
+                                           t->headers.len, err);
+}
+
+static ssize_t next_block(struct tar_reader *t, const void **ret, mvm_error **err)
+{
+    ssize_t n = t->in_headers ? keep_headers(t, err) : 0;
+    int r;
 
     if (n == 0)
-        n = t->pull(t->user, ret, &t->stream_error);
-    if (n < 0) {
-        t->stream_code = (int) n;
-        archive_set_error(a, EIO, "the stream cannot be read");
-        return ARCHIVE_FATAL;
-    }
+        n = t->pull(t->user, ret, err);
+    if (n < 0)
+        return n;
     t->block = *ret;
     t->block_from = t->block_end;
     t->block_end += (uint64_t) n;
-    return n;
+    r = t->in_headers ? check_begun(t, err) : 0;
+    return r < 0 ? r : n;
+}
+
+static la_ssize_t tar_read(struct archive *a, void *user, const void **ret)
+{
+    struct tar_reader *t = user;
+    ssize_t n = next_block(t, ret, &t->stream_error);
+
+    if (n >= 0)
+        return n;
+    t->stream_code = (int) n;
+    libarchive()->set_error(a, EIO, "the stream cannot be read");
+    return ARCHIVE_FATAL;
 }
 
 /* The stream's own reason where it has one, else libarchive's. */
 static int tar_fail(struct tar_reader *t, mvm_error **err)
 {
-    const char *text = archive_error_string(t->archive);
+    const char *text = libarchive()->error_string(t->archive);
 
     if (t->stream_code < 0) {
         error_move(err, steal_ptr(&t->stream_error));
@@ -106,7 +136,10 @@ int tar_reader_new(struct layer_stream *stream, struct tar_reader **ret, mvm_err
 int tar_reader_new_pull(tar_pull_fn *pull, void *user, struct tar_reader **ret, mvm_error **err)
 {
     mvm_auto(tar_reader) t = calloc(1, sizeof(*t));
+    int r = libarchive_load(err);
 
+    if (r < 0)
+        return r;
     if (!t)
         return mvm_fail_nomem(err);
     t->pull = pull;
@@ -114,14 +147,14 @@ int tar_reader_new_pull(tar_pull_fn *pull, void *user, struct tar_reader **ret, 
     t->headers.max = TAR_HEADERS_MAX;
     t->in_headers = true; /* they are at the very beginning */
     t->locale = newlocale(LC_ALL_MASK, "C", no_locale());
-    t->archive = archive_read_new();
+    t->archive = libarchive()->read_new();
     if (!t->archive || t->locale == no_locale())
         return mvm_fail_nomem(err);
     TAR_IN_C_LOCALE(t);
     /* A layer without a byte has no entry either. */
-    if (archive_read_support_format_tar(t->archive) != ARCHIVE_OK ||
-        archive_read_support_format_empty(t->archive) != ARCHIVE_OK ||
-        archive_read_open(t->archive, t, NULL, tar_read, NULL) != ARCHIVE_OK)
+    if (libarchive()->read_support_format_tar(t->archive) != ARCHIVE_OK ||
+        libarchive()->read_support_format_empty(t->archive) != ARCHIVE_OK ||
+        libarchive()->read_open(t->archive, t, NULL, tar_read, NULL) != ARCHIVE_OK)
         return tar_fail(t, err);
     *ret = steal_ptr(&t);
     return 0;
@@ -133,7 +166,7 @@ void tar_reader_free(struct tar_reader *t)
         return;
     if (t->archive) {
         TAR_IN_C_LOCALE(t);
-        (void) archive_read_free(t->archive);
+        (void) libarchive()->read_free(t->archive);
     }
     if (t->locale != no_locale())
         freelocale(t->locale);
@@ -146,9 +179,9 @@ void tar_reader_free(struct tar_reader *t)
 
 static enum tar_kind entry_kind(struct archive_entry *e)
 {
-    if (archive_entry_hardlink(e))
+    if (libarchive()->entry_hardlink(e))
         return TAR_HARDLINK;
-    switch (archive_entry_filetype(e)) {
+    switch (libarchive()->entry_filetype(e)) {
     case AE_IFREG:
         return TAR_FILE;
     case AE_IFDIR:
@@ -179,8 +212,8 @@ static int owner_get(int64_t id, const char *what, uint32_t *ret, mvm_error **er
 /* libarchive reads "-100.5" as -100 and half a second after it. */
 static struct timespec entry_mtime(struct archive_entry *e)
 {
-    struct timespec t = { .tv_sec = archive_entry_mtime(e),
-                          .tv_nsec = archive_entry_mtime_nsec(e) };
+    struct timespec t = { .tv_sec = libarchive()->entry_mtime(e),
+                          .tv_nsec = libarchive()->entry_mtime_nsec(e) };
 
     if (t.tv_nsec < 0 || t.tv_nsec >= 1000000000)
         t.tv_nsec = 0;
@@ -193,25 +226,29 @@ static struct timespec entry_mtime(struct archive_entry *e)
 
 static int entry_get(struct archive_entry *e, struct tar_entry *ret, mvm_error **err)
 {
-    struct tar_entry made = { .kind = entry_kind(e), .name = archive_entry_pathname(e) };
-    int64_t size = archive_entry_size(e);
+    struct tar_entry made = { .kind = entry_kind(e), .name = libarchive()->entry_pathname(e) };
+    int64_t size = libarchive()->entry_size(e);
     int r;
 
     if (!made.name)
         return mvm_fail(err, MVM_E_FORMAT, 0, "an entry has no name");
+    /* libarchive takes it for content in a pax archive, where no other reader does: what follows
+     * would be lost. */
+    if (made.kind == TAR_HARDLINK && size > 0)
+        return mvm_fail(err, MVM_E_FORMAT, 0, "'%.256s': a hard link with a size", made.name);
     if (made.kind == TAR_HARDLINK)
-        made.link = archive_entry_hardlink(e);
+        made.link = libarchive()->entry_hardlink(e);
     else if (made.kind == TAR_SYMLINK)
-        made.link = archive_entry_symlink(e);
+        made.link = libarchive()->entry_symlink(e);
     made.mode = tar_acl_mode(e);
-    made.device = archive_entry_rdev(e);
+    made.device = libarchive()->entry_rdev(e);
     made.mtime = entry_mtime(e);
     if (size < 0)
         return mvm_fail(err, MVM_E_FORMAT, 0, "'%.256s': a negative size", made.name);
     made.size = made.kind == TAR_FILE ? (uint64_t) size : 0;
-    r = owner_get(archive_entry_uid(e), "uid", &made.uid, err);
+    r = owner_get(libarchive()->entry_uid(e), "uid", &made.uid, err);
     if (r == 0)
-        r = owner_get(archive_entry_gid(e), "gid", &made.gid, err);
+        r = owner_get(libarchive()->entry_gid(e), "gid", &made.gid, err);
     if (r < 0)
         return mvm_context(err, r, "'%.256s'", made.name);
     *ret = made;
@@ -223,7 +260,7 @@ static int entry_get(struct archive_entry *e, struct tar_entry *ret, mvm_error *
  */
 static bool warning_is_harmless(struct archive *a)
 {
-    const char *text = archive_error_string(a);
+    const char *text = libarchive()->error_string(a);
 
     return text && strstr(text, "can't be converted from UTF-8 to current locale");
 }
@@ -234,17 +271,17 @@ static int begin_headers(struct tar_reader *t, mvm_error **err)
     if (!t->entry)
         return 0; /* the first: what libarchive has looked at already is kept */
     t->in_headers = false;
-    if (archive_read_data_skip(t->archive) < ARCHIVE_OK)
+    if (libarchive()->read_data_skip(t->archive) < ARCHIVE_OK)
         return tar_fail(t, err);
     strbuf_reset(&t->headers);
-    t->headers_from = (uint64_t) archive_filter_bytes(t->archive, 0);
+    t->headers_from = (uint64_t) libarchive()->filter_bytes(t->archive, 0);
     t->in_headers = true;
-    return 0;
+    return check_begun(t, err);
 }
 
 static int check_headers(struct tar_reader *t, mvm_error **err)
 {
-    uint64_t end = (uint64_t) archive_filter_bytes(t->archive, 0);
+    uint64_t end = (uint64_t) libarchive()->filter_bytes(t->archive, 0);
     size_t len = (size_t) (end - t->headers_from);
     const unsigned char *raw;
 
@@ -256,8 +293,10 @@ static int check_headers(struct tar_reader *t, mvm_error **err)
     if (t->headers.len == 0) {
         raw = t->block + (t->headers_from - t->block_from);
     } else {
-        if (end > t->block_from)
-            strbuf_add(&t->headers, t->block, (size_t) (end - t->block_from));
+        uint64_t kept = t->headers_from + t->headers.len;
+
+        if (end > kept)
+            strbuf_add(&t->headers, t->block + (kept - t->block_from), (size_t) (end - kept));
         raw = (const unsigned char *) strbuf_str(&t->headers);
     }
     return tar_headers_check(raw, len, err);
@@ -266,7 +305,7 @@ static int check_headers(struct tar_reader *t, mvm_error **err)
 /* The attributes are read from the beginning. */
 static int begin_xattrs(struct tar_reader *t, mvm_error **err)
 {
-    (void) archive_entry_xattr_reset(t->entry); /* gives their count */
+    (void) libarchive()->entry_xattr_reset(t->entry); /* gives their count */
     t->next_acl = 0;
     for (size_t i = 0; i < ARRAY_SIZE(t->acls); i++)
         if (tar_acl_encode(t->entry, i > 0, &t->acls[i]) < 0)
@@ -282,7 +321,10 @@ int tar_reader_next(struct tar_reader *t, struct tar_entry *ret, mvm_error **err
     r = begin_headers(t, err);
     if (r < 0)
         return r;
-    code = archive_read_next_header(t->archive, &t->entry);
+    code = libarchive()->read_next_header(t->archive, &t->entry);
+    /* While libarchive looks for the format, it takes a failure for the end. */
+    if (t->stream_code < 0)
+        return tar_fail(t, err);
     if (code == ARCHIVE_EOF)
         return 0;
     if (code < ARCHIVE_WARN || (code != ARCHIVE_OK && !warning_is_harmless(t->archive)))
@@ -298,7 +340,7 @@ int tar_reader_next(struct tar_reader *t, struct tar_entry *ret, mvm_error **err
 
 bool tar_reader_next_xattr(struct tar_reader *t, struct tar_xattr *ret)
 {
-    if (archive_entry_xattr_next(t->entry, &ret->name, &ret->value, &ret->size) == ARCHIVE_OK)
+    if (libarchive()->entry_xattr_next(t->entry, &ret->name, &ret->value, &ret->size) == ARCHIVE_OK)
         return true;
     while (t->next_acl < ARRAY_SIZE(t->acls)) {
         const struct tar_acl *acl = &t->acls[t->next_acl++];
@@ -317,7 +359,7 @@ int tar_reader_data(struct tar_reader *t, const void **ret_data, size_t *ret_len
     int code;
 
     TAR_IN_C_LOCALE(t);
-    code = archive_read_data_block(t->archive, ret_data, ret_len, &offset);
+    code = libarchive()->read_data_block(t->archive, ret_data, ret_len, &offset);
     if (code == ARCHIVE_EOF)
         return 0;
     if (code != ARCHIVE_OK)

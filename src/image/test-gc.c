@@ -108,7 +108,7 @@ static void image_in_use_is_kept_and_named(void **state)
 
     put_layer(s, &layer);
     d = put_image(s, "x/y:z", &layer, 1);
-    assert_int_equal(store_load_image(s, &d, &image, NULL), 0);
+    assert_int_equal(store_load_image(s, &d, NULL, &image, NULL), 0);
     assert_gc(s, true, line(one, "kept", &d));
     assert_true(has_image(s, &d) && has_layer(s, &layer));
     image_free(steal_ptr(&image));
@@ -159,6 +159,25 @@ static void name_without_an_image_goes(void **state)
     assert_int_equal(store_ref_set(s, "x/y:z", "linux/amd64", &d, NULL), 0);
     assert_gc(s, false, "name x/y:z\n");
     assert_gc(s, false, "");
+}
+
+static void name_that_means_another_image_by_now_stays(void **state)
+{
+    mvm_auto(image_store) s = test_store_open(*state);
+    mvm_autovalue(store_names) names = { .n = 0 };
+    const struct digest old = put_image(s, "x/y:z", NULL, 0), layer = test_digest("a");
+    struct events e = { .text = "" };
+    const struct gc g = { .store = s, .fn = on_removal, .user = &e };
+    struct digest now, found;
+
+    assert_int_equal(store_names_read(s, &names, NULL), 0);
+    assert_int_equal(names.n, 1);
+    assert_true(digest_equal(&names.items[0].record.manifest, &old));
+    now = put_image(s, "x/y:z", &layer, 1);
+    assert_int_equal(gc_remove_name(&g, &names.items[0], NULL), 0);
+    assert_string_equal(e.text, "");
+    assert_int_equal(store_ref_get(s, "x/y:z", "linux/amd64", &found, NULL), 0);
+    assert_true(digest_equal(&found, &now));
 }
 
 static void assert_remove(struct image_store *s, const char *name, bool force, int expected,
@@ -222,7 +241,7 @@ static void image_in_use_loses_its_name_by_force_alone(void **state)
 
     put_layer(s, &layer);
     d = put_image(s, "example.org/x:1", &layer, 1);
-    assert_int_equal(store_load_image(s, &d, &image, NULL), 0);
+    assert_int_equal(store_load_image(s, &d, NULL, &image, NULL), 0);
     assert_remove(s, "example.org/x:1", false, MVM_E_BUSY, "");
     assert_remove(s, "example.org/x:1", true, 0, "name example.org/x:1\n");
     assert_true(has_image(s, &d) && has_layer(s, &layer));
@@ -273,11 +292,11 @@ static void *pull_again_and_again(void *user)
             test_layer_put(s, &layer, "content", &pin) < 0)
             failures++;
         d = test_image_put(s, &layer, 1);
-        if (store_load_image(s, &d, &image, NULL) < 0)
+        if (store_load_image(s, &d, NULL, &image, NULL) < 0)
             continue; /* gone already, with nothing that anybody relies on */
         /* As long as it is loaded, nothing of it goes. */
         failures += store_layer_get(s, &layer, NULL, NULL, NULL, NULL) < 0;
-        failures += store_load_image(s, &d, &again, NULL) < 0;
+        failures += store_load_image(s, &d, NULL, &again, NULL) < 0;
     }
     return (void *) failures;
 }
@@ -307,6 +326,7 @@ int main(void)
         TEST(pinned_layer_stays),
         TEST(remains_go_unless_their_maker_lives),
         TEST(name_without_an_image_goes),
+        TEST(name_that_means_another_image_by_now_stays),
         TEST(last_name_takes_the_image_along),
         TEST(digest_means_all_names),
         TEST(image_in_use_loses_its_name_by_force_alone),

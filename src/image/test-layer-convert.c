@@ -233,6 +233,7 @@ static void extended_attributes_are_kept(void **state)
     pax_record(&pax, "SCHILY.xattr.security.capability", "\1\0\0\2", 4);
     pax_record(&pax, "SCHILY.xattr.security.selinux", "label", 5);
     pax_record(&pax, "SCHILY.xattr.system.other", "x", 1);
+    pax_record(&pax, "SCHILY.xattr.trusted.overlay.metacopy", "", 0);
     pax_record(&pax, "SCHILY.xattr.trusted.t", "", 0);
     pax_record(&pax, "LIBARCHIVE.xattr.user.b", "YWI=", 4);
     const struct tar_spec specs[] = {

@@ -80,7 +80,7 @@ static void bad_names_are_refused(void **state)
                                        "docker-archive:",
                                        "docker-archive:/x:",
                                        "docker-archive:/x:UPPER",
-                                       "docker-archive:/x:a@" ID,
+                                       ("docker-archive:/x:a@" ID),
                                        "docker-daemon:",
                                        "docker-daemon:UPPER",
                                        "docker-daemon:sha256:" };

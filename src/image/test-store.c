@@ -129,7 +129,7 @@ static void image_is_loaded_with_a_lock(void **state)
     mvm_auto(image) image = NULL;
     mvm_autoclose int fd = -EBADF;
 
-    assert_int_equal(store_load_image(s, &d, &image, NULL), 0);
+    assert_int_equal(store_load_image(s, &d, NULL, &image, NULL), 0);
     assert_int_equal(image->config.n_diff_ids, 2);
     assert_true(digest_equal(&image->config.diff_ids[1], &layers[1]));
     assert_int_equal(gc_lock_image(&g, store_image_name(&d).text, &fd, NULL), MVM_E_BUSY);
@@ -149,11 +149,11 @@ static void damaged_documents_are_no_image(void **state)
         struct image *image = NULL;
 
         write_at(folder, files[i], " ", 0);
-        assert_int_equal(store_load_image(s, &d, &image, &err), MVM_E_NOT_FOUND);
+        assert_int_equal(store_load_image(s, &d, NULL, &image, &err), MVM_E_NOT_FOUND);
         assert_non_null(strstr(mvm_error_message(err), "is damaged"));
         /* Made anew it takes the place of the damaged one. */
         (void) test_image_put(s, &layer, 1);
-        assert_int_equal(store_load_image(s, &d, &image, NULL), 0);
+        assert_int_equal(store_load_image(s, &d, NULL, &image, NULL), 0);
         image_free(image);
     }
 }
@@ -178,9 +178,9 @@ static void image_in_use_is_put_away_and_goes_later(void **state)
     mvm_auto(image) image = NULL;
     mvm_auto(image) none = NULL;
 
-    assert_int_equal(store_load_image(s, &d, &image, NULL), 0);
+    assert_int_equal(store_load_image(s, &d, NULL, &image, NULL), 0);
     assert_int_equal(store_discard_image(s, store_image_name(&d).text, -EBADF, NULL), 0);
-    assert_int_equal(store_load_image(s, &d, &none, NULL), MVM_E_NOT_FOUND);
+    assert_int_equal(store_load_image(s, &d, NULL, &none, NULL), MVM_E_NOT_FOUND);
     image_store_close(test_store_open(*state));
     assert_int_equal(count_temps(s), 1);
     assert_true(sandbox_has(image->lock_fd, STORE_MANIFEST));
@@ -225,11 +225,37 @@ static void images_of_the_first_form_are_removed(void **state)
     assert_true(sandbox_has(sb->root_fd, "images/0123"));
 }
 
+static int stop(void *user, const struct image_progress *progress)
+{
+    (void) user;
+    (void) progress;
+    return 1;
+}
+
+/* Who has the exclusive lock may be stopped, or busy. */
+static void wait_for_an_image_is_cancelled(void **state)
+{
+    mvm_auto(image_store) s = test_store_open(*state);
+    const struct digest d = test_image_put(s, NULL, 0);
+    struct image_tick tick = { .fn = stop };
+    mvm_autoclose int fd = -EBADF;
+    mvm_auto(image) image = NULL;
+
+    assert_int_equal(path_open_beneath(s->images_fd, store_image_name(&d).text,
+                                       O_RDONLY | O_DIRECTORY, 0, &fd, NULL),
+                     0);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    assert_int_equal(store_load_image(s, &d, &tick, &image, NULL), MVM_E_CANCELLED);
+    assert_int_equal(flock(fd, LOCK_UN), 0);
+    assert_int_equal(store_load_image(s, &d, &tick, &image, NULL), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, sandbox_setup, sandbox_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(wait_for_an_image_is_cancelled),
         TEST(layer_is_found_as_it_was_committed),
         TEST(layer_without_content_has_no_data),
         TEST(touched_layer_is_stamped_anew),

@@ -208,6 +208,82 @@ static void maps_of_sparse_files_have_a_limit(void **state)
     assert_non_null(strstr(mvm_error_message(e), "headers of an entry"));
 }
 
+/* Gives a piece of a header, then fails once, then gives the rest. */
+static ssize_t pull_with_a_failure(void *user, const void **ret, mvm_error **err)
+{
+    struct pieces *p = user;
+
+    if (p->at == 0 || p->piece == SIZE_MAX)
+        return pull_piece(p, ret, err);
+    p->piece = SIZE_MAX;
+    return mvm_fail(err, MVM_E_NET, 0, "the cable");
+}
+
+static void a_failure_at_the_beginning_is_not_the_end(void **state)
+{
+    mvm_autovalue(strbuf) tar = STRBUF_INIT(TAR_MAX);
+    struct pieces p = { .tar = &tar, .piece = 100 };
+    mvm_autoerror mvm_error *e = NULL;
+    mvm_auto(tar_reader) t = NULL;
+    struct tar_entry entry;
+    int r;
+
+    (void) state;
+    tar_add(&tar, &(struct tar_spec) FILE_OF("f", "x"));
+    tar_end(&tar);
+    r = tar_reader_new_pull(pull_with_a_failure, &p, &t, &e);
+    if (r == 0)
+        r = tar_reader_next(t, &entry, &e);
+    free(p.held);
+    assert_int_equal(r, MVM_E_NET);
+    assert_non_null(strstr(mvm_error_message(e), "the cable"));
+}
+
+/* An entry with ACLs of @len bytes in all, in two records. */
+static int read_acls_of(size_t len, size_t piece)
+{
+    mvm_autovalue(strbuf) tar = STRBUF_INIT(TAR_MAX);
+    mvm_autovalue(strbuf) pax = STRBUF_INIT(1u << 20);
+    mvm_autovalue(strbuf) got = STRBUF_INIT(TAR_MAX);
+    mvm_autofree char *text = malloc(len);
+
+    for (size_t i = 0; i < len; i++)
+        text[i] = "u:1:r,"[i % 6];
+    pax_record(&pax, "SCHILY.acl.access", text, 6000);
+    pax_record(&pax, "SCHILY.acl.default", text, len - 6000);
+    tar_add(&tar, &(struct tar_spec) FILE_OF("before", "x"));
+    tar_add(&tar,
+            &(struct tar_spec){ .name = "f", .data = "", .pax = pax.data, .pax_len = pax.len });
+    tar_end(&tar);
+    return read_names(&tar, piece, &got, NULL);
+}
+
+/* What libarchive would do with more of them takes a minute for each entry. */
+static void acls_hold_at_the_limit_and_not_above(void **state)
+{
+    static const size_t pieces[] = { 512, 4096, 100000, SIZE_MAX };
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_SIZE(pieces); i++) {
+        assert_int_equal(read_acls_of(TAR_HEADERS_ACL_MAX - 4, pieces[i]), 0);
+        assert_int_equal(read_acls_of(TAR_HEADERS_ACL_MAX + 2, pieces[i]), MVM_E_LIMIT);
+    }
+}
+
+/* Readers differ in whether a hard link's size in a pax archive tells of content. */
+static void hard_links_with_a_size_are_refused_in_pax(void **state)
+{
+    mvm_autovalue(strbuf) tar = STRBUF_INIT(TAR_MAX);
+
+    (void) state;
+    tar_add(&tar, &(struct tar_spec){ .name = "f", .data = "x", .pax = "13 mtime=1.5\n" });
+    tar_header(&tar, &(struct tar_spec) HARDLINK("h", "f"), 600);
+    tar_add(&tar, &(struct tar_spec) FILE_OF("second", "x"));
+    tar_add(&tar, &(struct tar_spec) FILE_OF("third", "x"));
+    tar_end(&tar);
+    expect_names(&tar, NULL, "a hard link with a size");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +292,9 @@ int main(void)
         cmocka_unit_test(headers_of_an_entry_hold_at_the_limit_and_not_above),
         cmocka_unit_test(malformed_headers_are_refused),
         cmocka_unit_test(maps_of_sparse_files_have_a_limit),
+        cmocka_unit_test(a_failure_at_the_beginning_is_not_the_end),
+        cmocka_unit_test(acls_hold_at_the_limit_and_not_above),
+        cmocka_unit_test(hard_links_with_a_size_are_refused_in_pax),
     };
 
     return cmocka_run_group_tests_name("image-tar-reader", tests, NULL, NULL);

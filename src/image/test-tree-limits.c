@@ -325,6 +325,36 @@ static void merging_can_be_cancelled(void **state)
     assert_int_equal(tree_finish(t, &tick, NULL), MVM_E_CANCELLED);
 }
 
+/* Whenever it may ask. */
+static int count_ticks(void *user, const struct image_progress *progress)
+{
+    struct image_tick *tick = user;
+
+    (void) progress;
+    tick->last_ms = 0;
+    tick->now.done++;
+    return 0;
+}
+
+/* A directory of a million names takes seconds: each walk over them asks. */
+static void the_caller_is_asked_while_names_are_sorted(void **state)
+{
+    static const struct record_spec specs[] = {
+        A_FILE("c", ""), A_FILE("b", ""), A_FILE("a", ""), { 0 }
+    };
+    struct image_tick tick = { .fn = count_ticks, .user = &tick };
+    mvm_auto(layer_index) x = layer_of_specs(specs, 0);
+    mvm_auto(tree) t = NULL;
+
+    (void) state;
+    assert_int_equal(tree_new(&t, NULL), 0);
+    assert_int_equal(tree_apply(t, x, NULL, NULL), 0);
+    assert_int_equal(tree_finish(t, &tick, NULL), 0);
+    /* Prefix, keys, order, new numbers of names and of inodes, moves, counts. */
+    if (tick.now.done < 20)
+        fail_msg("%llu times for 3 names", (unsigned long long) tick.now.done);
+}
+
 /* So that no order of entries makes searches long. */
 static void what_has_gone_is_not_searched(void **state)
 {
@@ -367,6 +397,7 @@ int main(void)
         cmocka_unit_test(what_has_gone_is_not_searched),
         cmocka_unit_test(an_image_has_at_most_65535_layers),
         cmocka_unit_test(merging_can_be_cancelled),
+        cmocka_unit_test(the_caller_is_asked_while_names_are_sorted),
     };
 
     return cmocka_run_group_tests_name("image-tree-limits", tests, NULL, NULL);

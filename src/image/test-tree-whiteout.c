@@ -128,11 +128,51 @@ static void a_hidden_directory_that_is_implied_again_is_plain(void **state)
     assert_int_equal(c.record.uid, 0);
 }
 
+#define A_MARK(p)                                    \
+    {                                                \
+        .kind = LAYER_CHAR, .path = (p), .device = 0 \
+    }
+#define A_DEVICE(k, p, d)                       \
+    {                                           \
+        .kind = (k), .path = (p), .device = (d) \
+    }
+
+static void marks_of_overlayfs_replace_and_are_left_out(void **state)
+{
+    static const struct merge_case cases[] = {
+        { "lower file",
+          { { A_FILE("d/a", "1"), A_FILE("d/b", "1") }, { A_MARK("d/a") } },
+          .there = { "d/b=1" },
+          .absent = { "d/a" } },
+        { "lower directory",
+          { { A_FILE("d/e/f", "1") }, { A_MARK("d/e") } },
+          .there = { "d/" },
+          .absent = { "d/e" } },
+        { "file of its own layer", { { A_FILE("a", "1"), A_MARK("a") } }, .absent = { "a" } },
+        { "replaced by its own layer", { { A_MARK("a"), A_FILE("a", "2") } }, .there = { "a=2" } },
+        { "replaced by a higher one",
+          { { A_MARK("a") }, { A_FILE("a/b", "2") } },
+          .there = { "a/b=2" } },
+        { "hard links of it",
+          { { A_MARK("a"), A_HARD("b", "a") }, { A_HARD("c", "b"), A_FILE("d", "2") } },
+          .there = { "d=2" },
+          .absent = { "a", "b", "c" } },
+        { "alone in a directory", { { A_MARK("d/a") } }, .there = { "d/" }, .absent = { "d/a" } },
+        { "not other devices",
+          { { A_DEVICE(LAYER_CHAR, "c", 1), A_DEVICE(LAYER_BLOCK_DEVICE, "b", 0) } },
+          .there = { "b", "c" } },
+    };
+
+    (void) state;
+    run_cases(cases, ARRAY_SIZE(cases));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whiteouts_hide_lower_layers_alone),
         cmocka_unit_test(opaque_markers_hide_wherever_they_stand),
+        cmocka_unit_test(marks_of_overlayfs_replace_and_are_left_out),
         cmocka_unit_test(a_hidden_directory_that_is_implied_again_is_plain),
     };
 

@@ -68,14 +68,25 @@ static bool is_reached(const struct tree *t, tree_entry e)
     return t->names[e].state == TREE_LIVE;
 }
 
-static void renumber_fields(struct tree *t)
+static int renumber_names(struct tree *t, struct image_tick *tick, mvm_error **err)
 {
-    for (tree_entry e = 0; e < t->n_names; e++)
+    int r = 0;
+
+    for (tree_entry e = 0; e < t->n_names && r == 0; e++) {
         if (is_reached(t, e)) {
             t->names[e].parent = renamed(t, t->names[e].parent);
             t->names[e].next = renamed(t, t->names[e].next);
         }
-    for (tree_inode i = 0; i < t->n_nodes; i++) {
+        r = image_tick(tick, err);
+    }
+    return r;
+}
+
+static int renumber_nodes(struct tree *t, struct image_tick *tick, mvm_error **err)
+{
+    int r = 0;
+
+    for (tree_inode i = 0; i < t->n_nodes && r == 0; i++) {
         struct tree_node *node = &t->nodes[i];
 
         if (node->entry == TREE_NONE)
@@ -83,42 +94,57 @@ static void renumber_fields(struct tree *t)
         if (node->kind == LAYER_DIR)
             node->child = renamed(t, node->child);
         node->entry = renamed(t, node->entry);
+        r = image_tick(tick, err);
     }
+    return r;
 }
 
 /* Each swap brings one name to its place for good. */
-static void move_names(struct tree *t)
+static int move_names(struct tree *t, struct image_tick *tick, mvm_error **err)
 {
-    for (tree_entry e = 0; e < t->n_names; e++)
-        while (is_reached(t, e) && t->names[e].chain != e) {
+    int r = 0;
+
+    for (tree_entry e = 0; e < t->n_names && r == 0; e++)
+        while (is_reached(t, e) && t->names[e].chain != e && r == 0) {
             tree_entry to = t->names[e].chain;
             struct tree_name held = t->names[to];
 
             t->names[to] = t->names[e];
             t->names[e] = held;
+            r = image_tick(tick, err);
         }
+    return r;
 }
 
 /* After move_names(): the first name knows the inode's new number. */
-static void move_nodes(struct tree *t)
+static int move_nodes(struct tree *t, struct image_tick *tick, mvm_error **err)
 {
-    for (tree_inode i = 0; i < t->n_nodes; i++)
-        while (t->nodes[i].entry != TREE_NONE && t->names[t->nodes[i].entry].inode != i) {
+    int r = 0;
+
+    for (tree_inode i = 0; i < t->n_nodes && r == 0; i++)
+        while (t->nodes[i].entry != TREE_NONE && t->names[t->nodes[i].entry].inode != i && r == 0) {
             tree_inode to = t->names[t->nodes[i].entry].inode;
             struct tree_node held = t->nodes[to];
 
             t->nodes[to] = t->nodes[i];
             t->nodes[i] = held;
+            r = image_tick(tick, err);
         }
+    return r;
 }
 
-static void count_directories(struct tree *t)
+static int count_directories(struct tree *t, struct image_tick *tick, mvm_error **err)
 {
+    int r = 0;
+
     for (tree_entry e = 0; e < t->n_names; e++)
         t->names[e].hash = 0;
-    for (tree_entry e = 1; e < t->n_names; e++)
+    for (tree_entry e = 1; e < t->n_names && r == 0; e++) {
         if (tree_node_of(t, e)->kind == LAYER_DIR)
             t->names[t->names[e].parent].hash++;
+        r = image_tick(tick, err);
+    }
+    return r;
 }
 
 int tree_finish(struct tree *t, struct image_tick *tick, mvm_error **err)
@@ -129,13 +155,18 @@ int tree_finish(struct tree *t, struct image_tick *tick, mvm_error **err)
     free(steal_ptr(&t->buckets));
     t->n_buckets = 0;
     r = number_all(&n, tick, err);
+    if (r == 0)
+        r = renumber_names(t, tick, err);
+    if (r == 0)
+        r = renumber_nodes(t, tick, err);
+    if (r == 0)
+        r = move_names(t, tick, err);
+    if (r == 0)
+        r = move_nodes(t, tick, err);
     if (r < 0)
         return r;
-    renumber_fields(t);
-    move_names(t);
-    move_nodes(t);
     t->n_names = n.names;
     t->n_nodes = n.inodes;
-    count_directories(t);
-    return image_tick(tick, err);
+    r = count_directories(t, tick, err);
+    return r < 0 ? r : image_tick(tick, err);
 }

@@ -45,7 +45,7 @@ struct tree_node {
     layer_place place; /* of its record; 0: a directory that no layer lists */
     uint16_t layer;    /* of that record, or that had a name below it */
     uint8_t kind;      /* enum layer_kind */
-    uint8_t zero;
+    uint8_t left_out;  /* has names while layers are applied, and none when finished */
     union {
         tree_entry child; /* of a directory: the first name */
         uint32_t links;   /* of all else: names that are live */
@@ -53,17 +53,6 @@ struct tree_node {
     tree_entry entry; /* when finished: the first one that leads here; before: TREE_NONE */
 };
 static_assert(sizeof(struct tree_node) == 16, "a million inodes must fit");
-
-/* The part of an index that was looked at lately: 64 KiB, which the kernel maps at once. */
-#define TREE_WINDOW_SHIFT 16
-/* Windows before their memory is given back: 8 MiB. */
-#define TREE_WINDOWS_MAX 128u
-#define TREE_WINDOW_SLOTS 64u
-
-struct tree_touch {
-    uint64_t seen[TREE_WINDOW_SLOTS]; /* layer and window, plus 1 */
-    unsigned n;
-};
 
 struct tree {
     struct tree_name *names; /* owned */
@@ -85,7 +74,7 @@ struct tree {
         tree_entry dir;
         unsigned depth;
     } last; /* where the last walk ended */
-    struct tree_touch touch;
+    struct layer_touch touch;
     bool opaque_without_directory; /* an opaque marker's path led to no directory */
 };
 

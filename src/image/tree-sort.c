@@ -24,11 +24,17 @@ static uint64_t key_of(const struct tree *t, tree_entry e)
     return (uint64_t) t->names[e].hash << 32 | t->names[e].chain;
 }
 
-static tree_entry merge(struct tree *t, tree_entry a, tree_entry b)
+/* Into *b; *a is empty then. */
+static int merge(struct tree *t, tree_entry *ret_a, tree_entry *ret_b, struct image_tick *tick,
+                 mvm_error **err)
 {
-    tree_entry first = TREE_NONE, *to = &first;
+    tree_entry first = TREE_NONE, *to = &first, a = *ret_a, b = *ret_b;
 
     while (a != TREE_NONE && b != TREE_NONE) {
+        int r = image_tick(tick, err);
+
+        if (r < 0)
+            return r;
         tree_entry *from = key_of(t, b) < key_of(t, a) ? &b : &a;
 
         *to = *from;
@@ -36,11 +42,13 @@ static tree_entry merge(struct tree *t, tree_entry a, tree_entry b)
         *from = *to;
     }
     *to = a != TREE_NONE ? a : b;
-    return first;
+    *ret_a = TREE_NONE;
+    *ret_b = first;
+    return 0;
 }
 
 /* Leaves the live names in the list, in the order in which they came: new ones were put in front.
- */
+ * Those of what is left out are gone from here on. */
 static tree_entry live_names(struct tree *t, tree_entry list)
 {
     tree_entry out = TREE_NONE;
@@ -49,6 +57,8 @@ static tree_entry live_names(struct tree *t, tree_entry list)
         struct tree_name *n = &t->names[list];
         tree_entry next = n->next;
 
+        if (t->nodes[n->inode].left_out)
+            n->state = TREE_GONE;
         if (n->state == TREE_LIVE) {
             n->next = out;
             out = list;
@@ -59,7 +69,8 @@ static tree_entry live_names(struct tree *t, tree_entry list)
 }
 
 /* How many bytes all names of the list have in common at their beginning. */
-static size_t common_prefix(struct tree *t, tree_entry list)
+static int common_prefix(struct tree *t, tree_entry list, size_t *ret, struct image_tick *tick,
+                         mvm_error **err)
 {
     char first[LAYER_NAME_MAX];
     size_t common;
@@ -69,18 +80,23 @@ static size_t common_prefix(struct tree *t, tree_entry list)
     memcpy(first, text, common);
     for (tree_entry e = t->names[list].next; e != TREE_NONE && common > 0; e = t->names[e].next) {
         size_t len, i = 0;
+        int r = image_tick(tick, err);
 
+        if (r < 0)
+            return r;
         tree_touch(t, t->names[e].layer, t->names[e].place);
         text = tree_text(t, e, &len);
         while (i < common && i < len && text[i] == first[i])
             i++;
         common = i;
     }
-    return common;
+    *ret = common;
+    return 0;
 }
 
-/* Gives each name its key, the bytes from @skip on; whether the list is in order already. */
-static bool make_keys(struct tree *t, tree_entry list, size_t skip)
+/* Gives each name its key, the bytes from @skip on; *ret: the list is in order already. */
+static int make_keys(struct tree *t, tree_entry list, size_t skip, bool *ret,
+                     struct image_tick *tick, mvm_error **err)
 {
     uint64_t before = 0;
     bool sorted = true;
@@ -89,7 +105,10 @@ static bool make_keys(struct tree *t, tree_entry list, size_t skip)
         size_t len;
         const char *text = tree_text(t, e, &len);
         uint64_t key = 0;
+        int r = image_tick(tick, err);
 
+        if (r < 0)
+            return r;
         /* No name has a NUL: a short one sorts before those that it begins. */
         for (size_t i = skip; i < skip + SORT_KEY_BYTES; i++)
             key = key << 8 | (i < len ? (unsigned char) text[i] : 0);
@@ -98,32 +117,29 @@ static bool make_keys(struct tree *t, tree_entry list, size_t skip)
         sorted = sorted && before <= key;
         before = key;
     }
-    return sorted;
+    *ret = sorted;
+    return 0;
 }
 
 static int sort_by_key(struct tree *t, tree_entry *list, struct image_tick *tick, mvm_error **err)
 {
     tree_entry bins[SORT_BINS];
     size_t bin;
+    int r = image_tick(tick, err);
 
     memset(bins, 0xff, sizeof(bins)); /* TREE_NONE */
-    while (*list != TREE_NONE) {
+    while (*list != TREE_NONE && r == 0) {
         tree_entry one = *list;
-        int r = image_tick(tick, err);
 
-        if (r < 0)
-            return r;
         *list = t->names[one].next;
         t->names[one].next = TREE_NONE;
-        for (bin = 0; bin < SORT_BINS - 1 && bins[bin] != TREE_NONE; bin++) {
-            one = merge(t, bins[bin], one);
-            bins[bin] = TREE_NONE;
-        }
+        for (bin = 0; bin < SORT_BINS - 1 && bins[bin] != TREE_NONE && r == 0; bin++)
+            r = merge(t, &bins[bin], &one, tick, err);
         bins[bin] = one;
     }
-    for (bin = 0; bin < SORT_BINS; bin++)
-        *list = merge(t, bins[bin], *list);
-    return 0;
+    for (bin = 0; bin < SORT_BINS && r == 0; bin++)
+        r = merge(t, &bins[bin], list, tick, err);
+    return r;
 }
 
 /* The last name of the list that has the key of @e. */
@@ -147,9 +163,13 @@ static tree_entry last_of(const struct tree *t, tree_entry e)
  * has 255 bytes and no two are the same. */
 static int sort_list(struct tree *t, tree_entry *list, struct image_tick *tick, mvm_error **err)
 {
-    int r = 0;
+    size_t skip = 0;
+    bool sorted = false;
+    int r = common_prefix(t, *list, &skip, tick, err);
 
-    if (!make_keys(t, *list, common_prefix(t, *list)))
+    if (r == 0)
+        r = make_keys(t, *list, skip, &sorted, tick, err);
+    if (r == 0 && !sorted)
         r = sort_by_key(t, list, tick, err);
     for (tree_entry *at = list; *at != TREE_NONE && r == 0;) {
         tree_entry last = last_of_key(t, *at), rest = t->names[last].next;

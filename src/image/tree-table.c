@@ -8,17 +8,10 @@
 
 void tree_touch(struct tree *t, uint32_t layer, layer_place place)
 {
-    uint64_t window = ((uint64_t) layer << 32 | ((uint64_t) place * 8) >> TREE_WINDOW_SHIFT) + 1;
-    uint64_t *seen = &t->touch.seen[window % TREE_WINDOW_SLOTS];
-
-    if (*seen == window)
-        return;
-    *seen = window;
-    if (++t->touch.n < TREE_WINDOWS_MAX)
+    if (!layer_touch(&t->touch, layer_index_path(t->layers[layer], place)))
         return;
     for (size_t i = 0; i < t->n_layers; i++)
         layer_index_drop(t->layers[i]);
-    t->touch = (struct tree_touch){ .n = 0 };
 }
 
 const char *tree_text(const struct tree *t, tree_entry e, size_t *ret_len)
@@ -108,12 +101,21 @@ static int fail_full(mvm_error **err)
     return mvm_fail(err, MVM_E_LIMIT, 0, "the image has more than %u names", TREE_ENTRIES_MAX);
 }
 
+/* The character device 0:0, by which overlayfs marks a name as removed: over a directory that has
+ * one, a guest would list a name that is not there. It opens on no kernel, so that nothing is lost
+ * without it. */
+static bool is_left_out(const struct layer_record *r)
+{
+    return r->kind == LAYER_CHAR && r->device == 0;
+}
+
 int tree_add_node(struct tree *t, bool listed, tree_inode *ret, mvm_error **err)
 {
     const struct layer_record *r = &t->record.record;
     struct tree_node node = { .place = listed ? t->record.place : 0,
                               .layer = (uint16_t) (t->n_layers ? t->n_layers - 1 : 0),
                               .kind = (uint8_t) (listed ? r->kind : LAYER_DIR),
+                              .left_out = listed && is_left_out(r),
                               .entry = TREE_NONE };
 
     if (t->n_nodes >= TREE_ENTRIES_MAX)

@@ -9,6 +9,9 @@
  * layers brought, wherever in the layer they stand; the second takes everything else, the last of
  * two equal names winning. Symlinks on the way to a name are followed within the root, as the
  * layers so far have them.
+ *
+ * A character device 0:0 replaces what had its name, as any device does, and is then left out of
+ * the finished tree: it is overlayfs' own mark for a removed name, and the guest's root is one.
  */
 #ifndef IMAGE_TREE_H
 #define IMAGE_TREE_H

@@ -59,7 +59,7 @@ static struct image *image_put(struct image_store *s)
     layer_put(s, &b, "", 0);
     layer_put(s, &c, "other", 3);
     d = test_image_put(s, all, ARRAY_SIZE(all));
-    assert_int_equal(store_load_image(s, &d, &image, NULL), 0);
+    assert_int_equal(store_load_image(s, &d, NULL, &image, NULL), 0);
     return image;
 }
 

@@ -3,8 +3,10 @@
 #include "image/image.h"
 #include "vm/dirs.h"
 #include "vm/options-internal.h"
+#include "vm/vmdir.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <microvm/image.h>
 
 static_assert(sizeof(mvm_image_info) == 56, "no holes, the same everywhere");
@@ -122,12 +124,28 @@ int mvm_image_remove(const char *image, const mvm_options *options, int force,
     return r < 0 ? r : image_remove(store, image, force != 0, forward, &to, err);
 }
 
+/* What VMs that were killed have left: their disks may be the biggest things of all. */
+static void sweep_vms(const mvm_options *options)
+{
+    const struct log log = options ? options_log(options) : (struct log){ .sink = NULL };
+    mvm_autovalue(dirs) dirs = { .cache = NULL };
+    mvm_autoclose int fd = -EBADF;
+
+    if (dirs_init(&dirs, options ? options->data_dir : NULL, NULL) < 0)
+        return; /* opening the store fails of the same, and says it */
+    fd = open(dirs.vms, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) /* else there has been no VM */
+        vmdir_sweep(fd, &log);
+}
+
 int mvm_image_gc(const mvm_options *options, int all, mvm_image_removal_fn *fn, void *user,
                  mvm_error **err)
 {
     struct listener to = { .fn = fn, .user = user };
     mvm_auto(image_store) store = NULL;
-    int r = open_store(options, &store, err);
+    int r;
 
+    sweep_vms(options);
+    r = open_store(options, &store, err);
     return r < 0 ? r : image_gc(store, all != 0, forward, &to, err);
 }

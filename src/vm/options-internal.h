@@ -29,6 +29,7 @@ struct mvm_options {
     int stdio[3]; /* borrowed */
     int pull_policy;
     int source_order;
+    uint32_t layer_jobs; /* 0: the default */
     bool has_fetcher;
     mvm_fetcher fetcher;
     char *platform; /* owned */

@@ -262,6 +262,14 @@ int mvm_options_set_auth_file(mvm_options *o, const char *path)
     return o && (!path || *path) ? text_replace(&o->registry.auth_file, path) : MVM_E_ARG;
 }
 
+int mvm_options_set_layer_jobs(mvm_options *o, uint32_t jobs)
+{
+    if (!o || jobs > MVM_LAYER_JOBS_MAX)
+        return MVM_E_ARG;
+    o->layer_jobs = jobs;
+    return 0;
+}
+
 int mvm_options_set_data_dir(mvm_options *o, const char *path)
 {
     return o && (!path || *path) ? text_replace(&o->data_dir, path) : MVM_E_ARG;

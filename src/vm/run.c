@@ -77,6 +77,7 @@ static int run_pull(struct run *run, mvm_error **err)
                                              .prepare_user = run,
                                              .log = &run->log,
                                              .registry = &o->registry,
+                                             .layer_jobs = o->layer_jobs,
                                              .order = (enum image_source_order) o->source_order,
                                              .fetcher = o->has_fetcher ? &o->fetcher : NULL };
     int r = image_store_open(run->dirs.cache, &store, err);

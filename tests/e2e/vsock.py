@@ -4,6 +4,7 @@
 import array
 import hashlib
 import os
+import queue
 import random
 import socket
 import stat
@@ -121,16 +122,17 @@ class Vsock(e2e.Case):
         self.assert_ran(self.guest('connect', '5001', input=b'guest to host'), b'tsoh ot tseug')
 
     def test_the_host_ends_its_half_first(self):
-        got = []
+        got = queue.Queue()
 
         def serve(connection):
             connection.sendall(b'first word')
             connection.shutdown(socket.SHUT_WR)
-            got.append(receive_all(connection))
+            got.put(receive_all(connection))
             connection.close()
         self.serve(self.first, serve)
         self.assert_ran(self.guest('connect', '5001', input=b'late answer'), b'first word')
-        self.assertEqual(got, [b'late answer'])
+        # The guest's end does not wait for the server's thread.
+        self.assertEqual(got.get(timeout=e2e.SETTLE), b'late answer')
 
     def test_two_ports_reach_their_own_sockets(self):
         self.serve(self.first, lambda c: (c.sendall(b'first'), c.close()))
@@ -140,7 +142,7 @@ class Vsock(e2e.Case):
 
     def test_bulk_arrives_whole_both_ways(self):
         data = pattern(BULK)
-        got = []
+        got = queue.Queue()
 
         def serve(connection):
             sender = threading.Thread(target=lambda: (connection.sendall(data), connection.shutdown(socket.SHUT_WR)))
@@ -150,14 +152,14 @@ class Vsock(e2e.Case):
             while part := connection.recv(1 << 20):
                 digest.update(part)
                 size += len(part)
-            got.append((size, digest.hexdigest()))
+            got.put((size, digest.hexdigest()))
             sender.join()
             connection.close()
         self.serve(self.first, serve)
         result = self.host.command('exec', 'vs', 'sh', '-c',
                                    f'vsock-tool pattern {BULK} | vsock-tool connect 5001 | sha256sum', timeout=300)
         self.assert_ran(result, hashlib.sha256(data).hexdigest().encode() + b'  -\n')
-        self.assertEqual(got, [(BULK, hashlib.sha256(guest_pattern(BULK)).hexdigest())])
+        self.assertEqual(got.get(timeout=e2e.SETTLE), (BULK, hashlib.sha256(guest_pattern(BULK)).hexdigest()))
 
     def test_a_thousand_connections_at_once(self):
         server = self.serve(self.first, echo)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Layers become a real directory on file systems of all kinds. image-tree.py compares what is in it with umoci."""
+"""Layers become a real directory on file systems of all kinds. image-tree.py compares it with what umoci unpacks."""
 import os
 import pathlib
 import shutil

@@ -11,6 +11,7 @@ import random
 import subprocess
 import sys
 import tarfile
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
@@ -101,7 +102,7 @@ class Archive(storetest.StoreTest):
         os.symlink(file, f'{self.base}/link')
         self.assertEqual(self.pull_good(f'docker-archive:{file}'), self.pull_good(f'docker-archive:{self.base}/link'))
         self.assertEqual(self.run_tool('--list').stdout.split()[0], f'docker-archive:{file}')
-        self.assertEqual(self.run_tool('--list').stdout.count('\n'), 1)
+        self.assertEqual(self.run_tool('--list').stdout.count('\n'), 2)    # and the total
 
     def test_never_works_without_the_archive(self):
         file = self.file(Docker().bytes())
@@ -208,6 +209,19 @@ class Archive(storetest.StoreTest):
         self.bad(data, "no image 'docker.io/library/debian:latest' in the archive; there is busybox:latest", ':debian')
         self.good(other.bytes())
         self.bad(other.bytes(), "no image 'docker.io/library/x:latest' in the archive; there is none", ':x')
+
+    def test_number_of_layers_is_limited(self):
+        """So many, each with a source of its own, that who compares all of them with all is not done soon."""
+        made = Docker()
+        config = json.loads(made.config)
+        config['rootfs']['diff_ids'] = [f'sha256:{i:064x}' for i in range(60000)]
+        made.members['config.json'] = json.dumps(config).encode()
+        media_type = 'application/vnd.oci.image.layer.v1.tar'
+        made.entry.update(Layers=['0/layer.tar'] * 60000, LayerSources={
+            d: {'mediaType': media_type, 'size': 1, 'digest': d} for d in config['rootfs']['diff_ids'][:25000]})
+        start = time.monotonic()
+        self.bad(made.bytes(), 'the image has 60000 layers, the limit is 511')
+        self.assertLess(time.monotonic() - start, 10)
 
     def test_digest_is_no_choice(self):
         error = self.pull_bad(f'docker-archive:/x:alpine@sha256:{"0" * 64}')

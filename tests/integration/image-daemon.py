@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import socketserver
 import ssl
 import subprocess
@@ -140,7 +141,7 @@ class Fake(DaemonTest):
         self.assertEqual(self.content(path), {'f': b'1', 'g': b'2'})
         self.assertEqual(self.server.requests, ['/images/app:1/json', f'/images/get?names={self.config}'])
         self.assertEqual(self.run_tool('--list').stdout.split()[0], 'docker-daemon:docker.io/library/app:1')
-        self.assertEqual(self.run_tool('--list').stdout.count('\n'), 1)
+        self.assertEqual(self.run_tool('--list').stdout.count('\n'), 2)    # and the total
 
     def test_known_image_is_not_exported(self):
         path = self.pull_good('docker-daemon:app:1')
@@ -312,6 +313,15 @@ class Fake(DaemonTest):
         self.assertIn('cancelled', error)
         self.assertNotIn('registry', error)
 
+    def test_engine_that_hangs_leaves_it_to_the_registry(self):
+        with socket.socket(socket.AF_UNIX) as silent:
+            silent.bind(f'{self.base}/silent.sock')
+            silent.listen()
+            self.environment.update(DOCKER_HOST=f'unix://{self.base}/silent.sock', PULL_TOOL_SOURCE=LOCAL_FIRST,
+                                    PULL_TOOL_STALL_MS='300')
+            self.assertRegex(self.pull_bad_line('localhost:1/app:1'),
+                             'container engine: .*no byte for 300 ms; registry: .*localhost:1')
+
     # Where the engine is
 
     def test_api_version(self):
@@ -479,7 +489,7 @@ class Podman(DaemonTest):
         self.assertIn('status 404', error)
         self.assertEqual(sorted(line.split()[0] for line in self.run_tool('--list').stdout.splitlines()),
                          sorted(['docker-daemon:example.com/app:1', f'docker-daemon:sha256:{identity}',
-                                 'example.com/app:1', f'oci:{folder}:t']))
+                                 'example.com/app:1', f'oci:{folder}:t', 'total']))
 
 
 if __name__ == '__main__':

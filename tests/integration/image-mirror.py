@@ -6,8 +6,10 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
@@ -298,8 +300,18 @@ class Mirrors(Case):
         self.assertEqual(self.server.count(self.layer), 1)
 
     def test_lying_blob_is_never_taken(self):
-        self.mirror.hooks = [(self.layer, always(200, self.data[:-1] + b'x'))]
+        lie = (self.layer, always(200, self.data[:-1] + b'x'))
+        self.mirror.hooks = self.server.hooks = [lie]
         self.assertIn('digest', self.pull_bad(self.name))
+        self.server.hooks = []
+        self.assertIn('not asked any more', self.warned())
+        self.assertEqual(self.server.count(self.layer), 2)
+
+    def test_lying_config_is_fetched_elsewhere(self):
+        config = json.loads(self.good.manifest)['config']['digest']
+        self.mirror.hooks = [(config, always(200, self.good.blobs[config][:-1] + b' '))]
+        self.pull_good(self.name)
+        self.assertEqual((self.mirror.count(config), self.server.count(config)), (1, 1))
 
     def test_blob_that_a_mirror_cannot_finish(self):
         half = len(self.data) // 2
@@ -425,10 +437,35 @@ class Command(Case):
         result = self.microvm('--tls-ca', authority.certificate, '--auth-file', auth)
         self.assertEqual((result.returncode, result.stderr), (0, ''))
 
+    def test_layers_at_once(self):
+        image = ocilayout.Image([ocilayout.tar((f'f{i}', os.urandom(5000))) for i in range(6)], ocilayout.plain)
+        config = json.loads(image.manifest)['config']['digest']
+        for jobs in (1, 3, 16):
+            with self.subTest(jobs):
+                lock, active, most = threading.Lock(), set(), []
+
+                def slow(handler):
+                    if config in handler.path:
+                        return False
+                    with lock:
+                        active.add(handler.path)
+                        most.append(len(active))
+                    time.sleep(0.5)
+                    with lock:
+                        active.discard(handler.path)
+                    return False
+                server = self.registry(image.blobs, {'t': (image.manifest, ocilayout.MANIFEST)})
+                server.hooks.append(('/blobs/', slow))
+                result = self.microvm('--jobs', str(jobs), name=f'{server.address}/app-{jobs}:t')
+                self.assertEqual((result.returncode, result.stderr), (0, ''))
+                self.assertEqual(max(most), min(jobs, 6))
+                shutil.rmtree(f'{self.base}/data')
+
     def test_options_that_are_none(self):
         for option, value, words in (('--registry-mirror', 'x', '[REGISTRY=]http[s]://HOST'),
                                      ('--insecure-registry', 'http://x', 'HOST[:PORT] is wanted'),
-                                     ('--tls-ca', '', 'bad'), ('--auth-file', '', 'bad')):
+                                     ('--tls-ca', '', 'bad'), ('--auth-file', '', 'bad'),
+                                     *(('--jobs', n, f"'{n}': 1 to 16 layers") for n in ('0', '17', 'x', ''))):
             with self.subTest(option):
                 result = self.microvm(option, value)
                 self.assertEqual((result.returncode, result.stderr.count('\n')), (125, 1))
@@ -437,24 +474,37 @@ class Command(Case):
 
 
 class Library(Case):
-    """libcurl is there when it is needed, and only then."""
+    """Large libraries are there when they are needed, and only then."""
 
-    def test_stored_image_does_not_load_it(self):
-        self.pull_good(self.name)
+    def loaded(self, policy):
         self.environment['LD_DEBUG'] = 'files'
-        for policy, wanted in (('missing', False), ('never', False), ('always', True)):
+        text = self.pull(self.name, policy).stderr
+        self.assertIn('calling init', text)
+        return {name for name in ('libcurl', 'libarchive', 'libxml2', 'libicudata') if name in text}
+
+    def test_first_pull_loads_them(self):
+        self.assertEqual(self.loaded('missing') & {'libcurl', 'libarchive'}, {'libcurl', 'libarchive'})
+
+    def test_stored_image_does_not_load_them(self):
+        self.pull_good(self.name)
+        for policy in ('missing', 'never'):
             with self.subTest(policy):
-                loaded = self.pull(self.name, policy).stderr
-                self.assertIn('calling init', loaded)
-                self.assertEqual('libcurl' in loaded, wanted)
+                self.assertEqual(self.loaded(policy), set())
+
+    def test_unchanged_image_is_asked_for_and_not_read(self):
+        self.pull_good(self.name)
+        loaded = self.loaded('always')
+        self.assertIn('libcurl', loaded)
+        self.assertNotIn('libarchive', loaded)
 
     def test_missing_library_is_named(self):
-        os.makedirs(f'{self.base}/lib')
-        with open(f'{self.base}/lib/libcurl.so.4', 'w'):
-            pass
-        self.environment['LD_LIBRARY_PATH'] = f'{self.base}/lib'
-        error = self.pull_bad(self.name)
-        self.assertIn('registries need the library libcurl.so.4 (package libcurl4): ', error)
+        for user, file, package in (('registries', 'libcurl.so.4', 'libcurl4'),
+                                    ('archives', 'libarchive.so.13', 'libarchive13')):
+            with self.subTest(file):
+                self.environment['LD_LIBRARY_PATH'] = self.folder(file)
+                with open(f'{self.base}/{file}/{file}', 'w'):
+                    pass
+                self.assertIn(f'{user} need the library {file} (package {package}): ', self.pull_bad(self.name))
 
 
 if __name__ == '__main__':

@@ -7,12 +7,16 @@
  *
  * An error is one line on stderr, "CODE message", and status 125. PULL_TOOL_CANCEL=N cancels at the
  * N-th progress report, PULL_TOOL_CANCEL_BUILD=N at the N-th of the build of the root filesystem
- * image; PULL_TOOL_PROGRESS=1 prints each report to stderr. PULL_TOOL_JOBS=N fetches N layers at
- * once. PULL_TOOL_HOLD=1 keeps the image until stdin ends. PULL_TOOL_SOURCE=N is an enum
- * image_source_order; PULL_TOOL_LOG=1 prints warnings ("log TEXT") to stderr.
- * Of registries: PULL_TOOL_MIRRORS and PULL_TOOL_INSECURE are lists with blanks, PULL_TOOL_CA,
- * PULL_TOOL_AUTH_FILE and PULL_TOOL_CERTS paths, PULL_TOOL_STALL_MS is a time.
+ * image, PULL_TOOL_CANCEL_MS=N at the first one N milliseconds after the start;
+ * PULL_TOOL_TIMES=FILE keeps what there was between two reports at most, from the last one to the
+ * end, and the phase of the last one (milliseconds, a space between). PULL_TOOL_PROGRESS=1 prints
+ * each report to stderr. PULL_TOOL_JOBS=N fetches N layers at once. PULL_TOOL_HOLD=1 keeps the
+ * image until stdin ends. PULL_TOOL_SOURCE=N is an enum image_source_order; PULL_TOOL_LOG=1 prints
+ * warnings ("log TEXT") to stderr. Of registries: PULL_TOOL_MIRRORS and PULL_TOOL_INSECURE are
+ * lists with blanks, PULL_TOOL_CA, PULL_TOOL_AUTH_FILE and PULL_TOOL_CERTS paths,
+ * PULL_TOOL_STALL_MS is a time.
  */
+#include "base/clock.h"
 #include "base/scan.h"
 #include "image/registry-options.h"
 #include "rootfs/block.h"
@@ -22,7 +26,10 @@ struct tool {
     int argc; /* from the name on */
     char **argv;
     uint64_t cancel_at; /* 0: never */
+    uint64_t cancel_ms; /* 0: never */
     uint64_t reports;
+    uint64_t start_ms, last_ms, worst_ms; /* of the reports */
+    int phase;
     bool build_only; /* count the reports of the build alone */
     bool verbose;
     struct rootfs_block root; /* owned */
@@ -31,12 +38,19 @@ struct tool {
 static int on_progress(void *user, const struct image_progress *p)
 {
     struct tool *tool = user;
+    uint64_t now = clock_now_ms();
 
+    if (now - tool->last_ms > tool->worst_ms)
+        tool->worst_ms = now - tool->last_ms;
+    tool->last_ms = now;
+    tool->phase = p->phase;
     if (!tool->build_only || p->phase == IMAGE_PHASE_BUILD)
         tool->reports++;
     if (tool->verbose)
         (void) fprintf(stderr, "progress %d %u/%u %llu/%llu %s\n", p->phase, p->layer, p->layers,
                        (unsigned long long) p->done, (unsigned long long) p->total, p->name);
+    if (tool->cancel_ms > 0 && now - tool->start_ms >= tool->cancel_ms)
+        return 1;
     return tool->cancel_at > 0 && tool->reports >= tool->cancel_at;
 }
 
@@ -152,6 +166,23 @@ static int print_root(const struct tool *tool)
     return 0;
 }
 
+/* Of a pull that has just ended. */
+static int keep_times(const struct tool *tool, mvm_error **err)
+{
+    const char *path = getenv("PULL_TOOL_TIMES");
+    uint64_t last_ms = clock_now_ms() - tool->last_ms;
+    FILE *file;
+
+    if (!path)
+        return 0;
+    file = fopen(path, "we");
+    if (!file)
+        return mvm_fail(err, MVM_E_SYS, errno, "open '%s'", path);
+    (void) fprintf(file, "%llu %llu %d\n", (unsigned long long) tool->worst_ms,
+                   (unsigned long long) last_ms, tool->phase);
+    return fclose(file) == 0 ? 0 : mvm_fail(err, MVM_E_SYS, errno, "write '%s'", path);
+}
+
 static int pull(struct tool *tool, mvm_error **err)
 {
     mvm_autovalue(registry_options) registry = { 0 };
@@ -171,6 +202,8 @@ static int pull(struct tool *tool, mvm_error **err)
     r = number_of(tool->build_only ? "PULL_TOOL_CANCEL_BUILD" : "PULL_TOOL_CANCEL",
                   &tool->cancel_at, err);
     if (r == 0)
+        r = number_of("PULL_TOOL_CANCEL_MS", &tool->cancel_ms, err);
+    if (r == 0)
         r = number_of("PULL_TOOL_JOBS", &jobs, err);
     if (r == 0)
         r = number_of("PULL_TOOL_SOURCE", &source, err);
@@ -184,7 +217,10 @@ static int pull(struct tool *tool, mvm_error **err)
     r = take_registry(&registry, err);
     if (r < 0)
         return r;
+    tool->start_ms = tool->last_ms = clock_now_ms();
     r = image_pull(tool->store, tool->argv[0], &options, &image, err);
+    if (keep_times(tool, r < 0 ? NULL : err) < 0 && r == 0)
+        r = MVM_E_SYS;
     return r < 0 ? r : print_root(tool);
 }
 
