@@ -19,6 +19,7 @@ import treelist
 from storeset import run
 
 BUILD = pathlib.Path(os.environ.get('MICROVM_BUILD', TOP / 'build'))
+EVERYTHING = 'MICROVM_TEST_ALL' in os.environ
 USER = 65534
 TYPES = {0o100000: 'f', 0o040000: 'd', 0o120000: 'l', 0o020000: 'c', 0o060000: 'b', 0o010000: 'p'}
 STAT = 'user.containers.override_stat'
@@ -118,17 +119,19 @@ class ImageTree(unittest.TestCase):
             self.assertRegex(first, '^owner of ')
 
 
-def add_test(name, what):
-    setattr(ImageTree, f'test_{name.replace("-", "_")}_as_{what}',
-            lambda self: getattr(self, f'compare_{what}')(name))
+def add_test(name, what, slow=False):
+    @unittest.skipIf(slow and not EVERYTHING, 'it takes a minute: `make check-all` does it')
+    def test(self):
+        getattr(self, f'compare_{what}')(name)
+    setattr(ImageTree, f'test_{name.replace("-", "_")}_as_{what}', test)
 
 
 for what in ('disk', 'directory', 'directory_of_a_user'):
     for name in imageset.IMAGES:
         add_test(name, what)
-    # What differs for a user is no matter of size.
-    for name in imageset.SLOW if what != 'directory_of_a_user' else ():
-        add_test(name, what)
+for name in imageset.SLOW:
+    add_test(name, 'disk')
+    add_test(name, 'directory', slow=True)  # what differs for a user is no matter of size
 
 if __name__ == '__main__':
     tap.main()

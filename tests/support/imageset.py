@@ -330,8 +330,10 @@ def room_for(name, folder):
 def unpack(layout, name, target, extra=()):
     """Turns what write() made into the folder @target."""
     if name not in NOT_UMOCI:
-        subprocess.run(['umoci', 'raw', 'unpack', '--image', f'{layout}:{name}', target], check=True,
-                       stdout=subprocess.DEVNULL)
+        done = subprocess.run(['umoci', 'raw', 'unpack', '--image', f'{layout}:{name}', target], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode:
+            raise AssertionError(f'umoci: {name}: {done.stdout}')
         return
     os.mkdir(target)
     # The image's own come last, and have the last word on the root directory.
