@@ -84,7 +84,10 @@ typedef void mvm_image_removal_fn(void *user, const mvm_image_removal *removal);
  *
  * Returns:       0; MVM_E_NOT_FOUND; MVM_E_BUSY: a VM or a pull uses the image, or the digest has
  *                several names; MVM_E_ARG: several digests begin like that; as
- * mvm_image_list_new(). Thread-safety: any thread. Source:        docker(1), image rm. Since: 0.1
+ *                mvm_image_list_new().
+ * Thread-safety: any thread.
+ * Source:        docker(1), image rm.
+ * Since:         0.1
  */
 MVM_PUBLIC int mvm_image_remove(const char *image, const mvm_options *options, int force,
                                 mvm_image_removal_fn *fn, void *user, mvm_error **err);

@@ -151,7 +151,7 @@ static int remember(struct pull *p, const char *name, mvm_error **err)
     if (store_ref_get(p->store, name, p->platform.text, &known, NULL) == 0 &&
         digest_equal(&known, &p->found.digest))
         return 0;
-    return store_ref_set(p->store, name, p->platform.text, &p->found.digest, err);
+    return store_ref_set(p->store, name, p->platform.text, &p->found.digest, &p->tick, err);
 }
 
 static int fetch(struct pull *p, struct image **ret, mvm_error **err)

@@ -37,7 +37,7 @@ int gc_lock_image(const struct gc *g, const char *name, int *ret_fd, mvm_error *
 {
     int images_fd = g->store->images_fd;
     mvm_autoclose int fd = -EBADF;
-    int r = path_open_beneath(images_fd, name, O_RDONLY | O_DIRECTORY, 0, &fd, err);
+    int r = store_open_image(g->store, name, &fd, err);
 
     if (r < 0)
         return r;
@@ -53,7 +53,7 @@ int gc_lock_image(const struct gc *g, const char *name, int *ret_fd, mvm_error *
 int gc_remove_image(const struct gc *g, const char *name, int lock_fd, mvm_error **err)
 {
     uint64_t bytes = store_image_bytes(lock_fd);
-    int r = store_discard_image(g->store, name, lock_fd, err);
+    int r = store_discard_image(g->store, name, lock_fd, g->tick, err);
 
     if (r == 0)
         gc_tell_stored(g, IMAGE_REMOVAL_IMAGE, name, bytes);
@@ -63,7 +63,7 @@ int gc_remove_image(const struct gc *g, const char *name, int lock_fd, mvm_error
 int gc_remove_name(const struct gc *g, const struct store_name_record *name, mvm_error **err)
 {
     mvm_autoerror mvm_error *why = NULL;
-    int r = store_ref_remove(g->store, name->file, &name->record.manifest, &why);
+    int r = store_ref_remove(g->store, name->file, &name->record.manifest, g->tick, &why);
 
     /* A pull has given it to another image meanwhile, or somebody else has removed it. */
     if (r == MVM_E_NOT_FOUND)
@@ -95,14 +95,14 @@ static void victim_deinit(struct victim *v)
 /* A layer that is pinned, or in the making, is nobody's to remove. */
 static void victim_take(const struct gc *g, const char *name, struct victim *v)
 {
-    const struct store_file ok = store_layer_file(name, STORE_LAYER_OK);
-    int layers_fd = g->store->layers_fd, r;
+    int r;
 
     *v = (struct victim){ .lock = STORE_LOCK_NONE, .ok_fd = -EBADF };
     if (store_lock_try(g->store, name, &v->lock, NULL) < 0)
         return;
-    r = path_open_beneath(layers_fd, ok.text, O_RDWR | O_NONBLOCK, 0, &v->ok_fd, NULL);
-    if (r == MVM_E_NOT_FOUND || (r == 0 && store_flock(v->ok_fd, LOCK_EX | LOCK_NB) == 0))
+    r = store_layer_open_ok(g->store, name, &v->ok_fd, NULL);
+    if (r == MVM_E_NOT_FOUND || r == MVM_E_FORMAT ||
+        (r == 0 && store_flock(v->ok_fd, LOCK_EX | LOCK_NB) == 0))
         v->name = name;
 }
 

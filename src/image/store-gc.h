@@ -9,6 +9,7 @@ struct gc {
     struct image_store *store; /* borrowed */
     image_removal_fn *fn;      /* NULL: nobody listens */
     void *user;
+    struct image_tick *tick; /* borrowed; NULL: nobody is asked */
 };
 void gc_tell(const struct gc *g, enum image_removal_kind kind, const char *name, uint64_t bytes);
 /* The same, for what has a name in images/ or layers/. */

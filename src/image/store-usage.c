@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image/store-usage.h"
 
-#include "base/path.h"
 #include "base/scan.h"
 
 #include <fcntl.h>
@@ -78,8 +77,7 @@ static int add_image(void *user, const char *name, mvm_error **err)
     mvm_autoerror mvm_error *why = NULL;
     mvm_autoclose int fd = -EBADF;
     struct usage_image image = { .size = 0 };
-    int r = path_open_beneath(reading->store->images_fd, name, O_RDONLY | O_DIRECTORY, 0, &fd,
-                              &why);
+    int r = store_open_image(reading->store, name, &fd, &why);
 
     if (r == 0)
         r = store_read_image(fd, name, &doc, &config, &why);

@@ -41,7 +41,7 @@ static struct digest put_image(struct image_store *s, const char *name, const st
     const struct digest d = test_image_put(s, layers, n);
 
     if (name)
-        assert_int_equal(store_ref_set(s, name, "linux/amd64", &d, NULL), 0);
+        assert_int_equal(store_ref_set(s, name, "linux/amd64", &d, NULL, NULL), 0);
     return d;
 }
 
@@ -156,7 +156,7 @@ static void name_without_an_image_goes(void **state)
     mvm_auto(image_store) s = test_store_open(*state);
     const struct digest d = test_digest("gone");
 
-    assert_int_equal(store_ref_set(s, "x/y:z", "linux/amd64", &d, NULL), 0);
+    assert_int_equal(store_ref_set(s, "x/y:z", "linux/amd64", &d, NULL, NULL), 0);
     assert_gc(s, false, "name x/y:z\n");
     assert_gc(s, false, "");
 }
@@ -201,7 +201,7 @@ static void last_name_takes_the_image_along(void **state)
     put_layer(s, &own);
     (void) put_image(s, "example.org/other:1", &shared, 1);
     d = put_image(s, "example.org/x:1", pair, 2);
-    assert_int_equal(store_ref_set(s, "example.org/x:2", "linux/amd64", &d, NULL), 0);
+    assert_int_equal(store_ref_set(s, "example.org/x:2", "linux/amd64", &d, NULL, NULL), 0);
     assert_remove(s, "example.org/x:3", false, MVM_E_NOT_FOUND, "");
     assert_remove(s, "example.org/x:1", false, 0, "name example.org/x:1\n");
     assert_true(has_image(s, &d));
@@ -222,7 +222,7 @@ static void digest_means_all_names(void **state)
 
     put_layer(s, &layer);
     d = put_image(s, "example.org/x:1", &layer, 1);
-    assert_int_equal(store_ref_set(s, "example.org/x:2", "linux/amd64", &d, NULL), 0);
+    assert_int_equal(store_ref_set(s, "example.org/x:2", "linux/amd64", &d, NULL, NULL), 0);
     text = digest_format(&d);
     assert_remove(s, text.text, false, MVM_E_BUSY, "");
     (void) snprintf(prefix, sizeof(prefix), "%.3s", digest_hex(&text));

@@ -147,22 +147,17 @@ static int write_ok(int folder_fd, struct sums *sums, mvm_error **err)
     return r < 0 ? r : file_write(folder_fd, ROOT_OK, data, sums_encode(sums, data), 0600, err);
 }
 
-static int remove_file(int folder_fd, const char *name, mvm_error **err)
-{
-    if (unlinkat(folder_fd, name, 0) < 0 && errno != ENOENT)
-        return mvm_fail(err, MVM_E_SYS, errno, "remove '%s'", name);
-    return 0;
-}
-
 static int build_root(const struct block *b, struct sums *ret, mvm_error **err)
 {
     int fd = b->image->lock_fd, r;
 
     ret->n = 1;
     file_sweep(fd);
-    r = remove_file(fd, ROOT_DRAFT, err);
+    r = path_remove_tree(fd, ROOT_DRAFT, err);
     if (r == 0)
-        r = remove_file(fd, ROOT_OK, err);
+        r = path_remove_tree(fd, ROOT_OK, err);
+    if (r == 0)
+        r = store_clear_odd(fd, ROOT_IMAGE, err);
     if (r == 0)
         r = write_draft(b, &ret->parts[0], err);
     if (r == 0 && renameat(fd, ROOT_DRAFT, fd, ROOT_IMAGE) < 0)

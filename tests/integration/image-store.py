@@ -7,6 +7,7 @@ import pathlib
 import re
 import resource
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -208,6 +209,74 @@ class Damage(storetest.StoreTest):
         data[len(data) // 2] ^= 1
         with open(path, 'r+b') as f:
             f.write(data)
+
+    def files_of_names(self):
+        return sorted(pathlib.Path(self.base, 'store', 'refs').iterdir())
+
+    def in_its_place(self, make):
+        def damage(path):
+            path.unlink()
+            make(path)
+            if self.user is not None:
+                os.chown(path, self.user, self.user, follow_symlinks=False)
+        return damage
+
+    def others(self):
+        """What is no regular file."""
+        target = pathlib.Path(self.base, 'not-ours')
+        target.write_text('stays')
+
+        def folder(path):
+            (path / 'sub').mkdir(parents=True)
+            (path / 'sub' / 'file').write_text('x')
+            (path / 'link').symlink_to(target)
+            if self.user is not None:
+                subprocess.run(['chown', '-hR', f'{self.user}:{self.user}', path], check=True)
+
+        def listen(path):
+            with socket.socket(socket.AF_UNIX) as s:
+                s.bind(f'/proc/self/fd/{self.folder_fd(path.parent)}/{path.name}')
+        return [(what, self.in_its_place(make)) for what, make in
+                (('folder', folder), ('link', lambda p: p.symlink_to(target)), ('FIFO', os.mkfifo),
+                 ('link to nothing', lambda p: p.symlink_to('nothing')), ('socket', listen))]
+
+    def folder_fd(self, path):
+        """Its name is short enough for a socket's address."""
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        self.addCleanup(os.close, fd)
+        return fd
+
+    def test_what_is_no_file_is_removed_and_made_anew(self):
+        for path in self.files() + self.files_of_names():
+            for what, damage in self.others():
+                with self.subTest(f'{path.name[-20:]} {what}'):
+                    damage(path)
+                    self.assertEqual(self.content(self.pull_good(self.name)), self.good)
+                    self.assertTrue(path.is_file() and not path.is_symlink())
+                    self.assert_whole()
+                    self.assertEqual(pathlib.Path(self.base, 'not-ours').read_text(), 'stays')
+
+    def test_remains_that_are_no_files_go_with_a_gc(self):
+        name = 'sha256-' + '0' * 64
+        for end in ('ok', 'data', 'index'):
+            path = pathlib.Path(self.base, 'store', 'layers', f'{name}.{end}')
+            for what, damage in self.others():
+                with self.subTest(f'{end} {what}'):
+                    path.touch()
+                    damage(path)
+                    self.assertEqual([line[0] for line in self.act('--gc')], ['litter'])
+                    self.assert_whole()
+
+    def test_image_that_is_no_folder_is_made_anew(self):
+        path = pathlib.Path(self.base, 'store', 'images', *self.images())
+        for what, damage in self.others()[1:]:
+            with self.subTest(what):
+                shutil.rmtree(path)
+                path.touch()
+                damage(path)
+                self.act('--list')
+                self.assertEqual(self.content(self.pull_good(self.name)), self.good)
+                self.assert_whole()
 
     def damages(self):
         return (('flipped', self.flip), ('truncated', lambda p: os.truncate(p, p.stat().st_size - 1)),
