@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/path.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -112,6 +113,37 @@ static int lock_refs(struct image_store *s, struct image_tick *tick, int *ret_fd
         return r;
     *ret_fd = steal_fd(&fd);
     return 0;
+}
+
+/* Flipped bits of the name itself show in the file's name. */
+static bool is_whole_ref(struct image_store *s, const char *file, int *ret_r, mvm_error **err)
+{
+    mvm_autovalue(image_record) record = { 0 };
+    char wanted[REF_NAME_MAX];
+
+    *ret_r = store_ref_read(s, file, &record, err);
+    if (*ret_r == 0)
+        *ret_r = ref_file_name(record.name, record.platform, wanted, err);
+    return *ret_r == 0 && strcmp(file, wanted) == 0;
+}
+
+int store_ref_verify(struct image_store *s, const char *file, struct image_tick *tick,
+                     mvm_error **err)
+{
+    mvm_autoerror mvm_error *why = NULL;
+    mvm_autoclose int lock = -EBADF;
+    int r = lock_refs(s, tick, &lock, err);
+
+    if (r < 0)
+        return r;
+    if (is_whole_ref(s, file, &r, &why) || r == MVM_E_NOT_FOUND)
+        return 0;
+    if (r < 0 && !store_is_damage(r)) {
+        error_move(err, steal_ptr(&why));
+        return r;
+    }
+    r = path_remove_tree(s->refs_fd, file, err);
+    return r < 0 ? r : 1;
 }
 
 int store_ref_remove(struct image_store *s, const char *file, const struct digest *manifest,

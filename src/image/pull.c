@@ -250,5 +250,7 @@ int image_pull(struct image_store *store, const char *name,
 
     if (r == 0)
         r = pull_run(&p, ret, err);
+    if (r == 0)
+        store_image_touch((*ret)->lock_fd);
     return r < 0 ? mvm_context(err, r, "pull %.512s", name) : 0;
 }

@@ -50,6 +50,22 @@ int gc_lock_image(const struct gc *g, const char *name, int *ret_fd, mvm_error *
     return 0;
 }
 
+int gc_take_image(const struct gc *g, const char *name, enum image_removal_kind busy, int *ret_fd,
+                  mvm_error **err)
+{
+    mvm_autoerror mvm_error *why = NULL;
+    int r = gc_lock_image(g, name, ret_fd, &why);
+
+    if (r == 0)
+        return 1;
+    if (r == MVM_E_BUSY)
+        gc_tell_stored(g, busy, name, 0);
+    if (r == MVM_E_BUSY || r == MVM_E_NOT_FOUND)
+        return 0;
+    error_move(err, steal_ptr(&why));
+    return r;
+}
+
 int gc_remove_image(const struct gc *g, const char *name, int lock_fd, mvm_error **err)
 {
     uint64_t bytes = store_image_bytes(lock_fd);
@@ -75,6 +91,17 @@ int gc_remove_name(const struct gc *g, const struct store_name_record *name, mvm
     if (!name->identity)
         gc_tell(g, IMAGE_REMOVAL_NAME, name->record.name, 0);
     return 0;
+}
+
+int gc_remove_with_names(const struct gc *g, const char *name, int lock_fd, mvm_error **err)
+{
+    mvm_autovalue(store_names) names = { .n = 0 };
+    int r = store_names_read(g->store, &names, err);
+
+    for (size_t i = 0; i < names.n && r == 0; i++)
+        if (strcmp(store_image_name(&names.items[i].record.manifest).text, name) == 0)
+            r = gc_remove_name(g, &names.items[i], err);
+    return r < 0 ? r : gc_remove_image(g, name, lock_fd, err);
 }
 
 /* One layer with its locks. */

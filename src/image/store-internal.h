@@ -7,7 +7,8 @@
  * content; .ok      the record of both (store-sums.h), written last: the layer is there when this
  * is images/<hex of the manifest's digest>/   manifest.json, config.json; appears whole, by rename;
  *                                            root.erofs and its record root.ok are made from the
- *                                            layers where they are missing (rootfs/block.h)
+ *                                            layers where they are missing (rootfs/block.h);
+ *                                            the time of used is that of its last use
  *   refs/<sha256 of "name\nplatform">.json   what a name meant when it was last asked for
  *   locks/<name of an image or a layer>      held while one process makes, mends or removes that
  *   tmp-XXXXXXXX/                            what is in the making, locked by its maker; without
@@ -35,6 +36,9 @@
 
 #define STORE_CONFIG "config.json"
 #define STORE_MANIFEST "manifest.json"
+#define STORE_ROOT "root.erofs"
+#define STORE_ROOT_OK "root.ok"
+#define STORE_USED "used"
 #define STORE_TEMP_PREFIX "tmp-"
 
 /* "<alg>-<hex>" */
@@ -58,6 +62,8 @@ int store_clear_odd(int dir_fd, const char *name, mvm_error **err);
  * something other than 0. */
 typedef int store_name_fn(void *user, const char *name, mvm_error **err);
 int store_each_name(int dir_fd, store_name_fn *fn, void *user, mvm_error **err);
+/* What reading a file of the store gives when it is damaged, or is not there. */
+bool store_is_damage(int r);
 
 /* store-version.c: makes sure that the store has the form that we know; images of an older one are
  * removed. MVM_E_UNSUPPORTED. */
@@ -121,6 +127,13 @@ int store_commit_image(struct store_temp *t, const struct digest *manifest, stru
 int store_discard_image(struct image_store *s, const char *name, int lock_fd,
                         struct image_tick *tick, mvm_error **err);
 
+/* store-used.c: notes that the image was used just now. At most once a minute, and not synced: a
+ * warm start shall not pay for it. A failure leaves the older time. */
+void store_image_touch(int folder_fd);
+/* When it was used last, in nanoseconds since 1970; when it was made, if that is not known; 0: not
+ * even that. */
+int64_t store_image_used_ns(int folder_fd);
+
 /* A ref whose name begins with this is none that a user gave: what a source calls an image. It is
  * not listed, keeps no image, and goes with the image. */
 #define STORE_IDENTITY "identity "
@@ -133,6 +146,10 @@ int store_ref_set(struct image_store *s, const char *name, const char *platform,
 /* Removes a file of refs/ if it still means this image; MVM_E_NOT_FOUND. */
 int store_ref_remove(struct image_store *s, const char *file, const struct digest *manifest,
                      struct image_tick *tick, mvm_error **err);
+/* Whether the file of refs/ is a name, and has the name that it should; what is not is removed.
+ * Gives 1 then. */
+int store_ref_verify(struct image_store *s, const char *file, struct image_tick *tick,
+                     mvm_error **err);
 /* Reads one file of refs/. */
 int store_ref_read(struct image_store *s, const char *file, struct image_record *ret,
                    mvm_error **err);

@@ -146,6 +146,19 @@ static int stamp_anew(int fd, struct sums *sums, int dir_fd, const struct parts 
     return 0;
 }
 
+static int read_through(struct image_store *s, const char *name, int fd, struct image_tick *tick,
+                        struct sums *sums, mvm_error **err)
+{
+    struct parts parts;
+    int r;
+
+    parts_init(&parts, name);
+    r = sums_verify(sums, s->layers_fd, parts.names, tick, err);
+    if (r < 0 || sums_fit(sums, s->layers_fd, parts.names))
+        return r;
+    return stamp_anew(fd, sums, s->layers_fd, &parts, err);
+}
+
 static int check_open(struct image_store *s, const char *name, int fd, struct image_tick *tick,
                       struct sums *ret, mvm_error **err)
 {
@@ -155,8 +168,23 @@ static int check_open(struct image_store *s, const char *name, int fd, struct im
     parts_init(&parts, name);
     if (r < 0 || sums_fit(ret, s->layers_fd, parts.names))
         return r;
-    r = sums_verify(ret, s->layers_fd, parts.names, tick, err);
-    return r < 0 ? r : stamp_anew(fd, ret, s->layers_fd, &parts, err);
+    return read_through(s, name, fd, tick, ret, err);
+}
+
+int store_layer_verify(struct image_store *s, const char *name, struct image_tick *tick,
+                       mvm_error **err)
+{
+    mvm_autoclose int fd = -EBADF;
+    struct sums sums;
+    int r = store_layer_open_ok(s, name, &fd, err);
+
+    if (r == MVM_E_NOT_FOUND)
+        return r;
+    if (r == 0)
+        r = read_ok(fd, &sums, err);
+    if (r == 0)
+        r = read_through(s, name, fd, tick, &sums, err);
+    return store_is_damage(r) ? mvm_context(err, MVM_E_DIGEST, "%s", name) : r;
 }
 
 int store_layer_check(struct image_store *s, const struct digest *diff_id, struct image_tick *tick,

@@ -28,6 +28,10 @@ int store_layer_find(struct image_store *s, const struct digest *diff_id, int *r
  * has been removed. */
 int store_layer_check(struct image_store *s, const struct digest *diff_id, struct image_tick *tick,
                       int *ret_pin, struct layer_sums *ret, mvm_error **err);
+/* Reads the layer @name through, whatever the times of its files say, by who has the lock on the
+ * name. MVM_E_NOT_FOUND: it has no record; MVM_E_DIGEST: it is damaged, and left as it is. */
+int store_layer_verify(struct image_store *s, const char *name, struct image_tick *tick,
+                       mvm_error **err);
 /* Both, with the lock. */
 int store_layer_get(struct image_store *s, const struct digest *diff_id, struct image_tick *tick,
                     int *ret_pin, struct layer_sums *ret, mvm_error **err);

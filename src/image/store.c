@@ -56,6 +56,12 @@ int store_clear_odd(int dir_fd, const char *name, mvm_error **err)
     return path_is_odd(dir_fd, name) ? path_remove_tree(dir_fd, name, err) : 0;
 }
 
+bool store_is_damage(int r)
+{
+    return r == MVM_E_NOT_FOUND || r == MVM_E_DIGEST || r == MVM_E_FORMAT || r == MVM_E_LIMIT ||
+           r == MVM_E_UNSUPPORTED;
+}
+
 int store_each_name(int dir_fd, store_name_fn *fn, void *user, mvm_error **err)
 {
     mvm_autoclose int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
