@@ -29,7 +29,8 @@ class Options(e2e.Case):
                            (['gc', 'x'], 'no argument'), (['gc', '--keep', 'much'], "--keep 'much' is no size"),
                            (['gc', '--older-than', 'long'], "--older-than 'long' is no time"),
                            (['gc', '--older-than', '100001d'], 'up to 100000d'),
-                           (['gc', '--older-than', '2400001h'], 'up to 100000d'), (['gc', '--older-than', 'd'], 'no time')):
+                           (['gc', '--older-than', '2400001h'], 'up to 100000d'),
+                           (['gc', '--older-than', 'd'], 'no time')):
             with self.subTest(args=args):
                 self.refused(*args, says=[says])
 
