@@ -57,7 +57,13 @@ enum mvm_image_removal_kind {
     MVM_REMOVED_IMAGE = 1,
     MVM_REMOVED_LAYER = 2,
     MVM_REMOVED_LITTER = 3, /* what a pull that was killed left of a layer */
-    MVM_KEPT_IMAGE = 4      /* in use, and therefore not removed */
+    MVM_KEPT_IMAGE = 4,     /* in use, and therefore not removed */
+    /* Found damaged by MVM_IMAGE_GC_VERIFY, and removed: */
+    MVM_REMOVED_DAMAGED_IMAGE = 5,
+    MVM_REMOVED_DAMAGED_LAYER = 6,
+    MVM_REMOVED_DAMAGED_ROOT = 7, /* what is made of the image's layers; the image itself stays */
+    MVM_REMOVED_DAMAGED_NAME = 8, /* what the name was cannot be told: it is that of a file */
+    MVM_KEPT_DAMAGED = 9          /* the image, or a part of it, is damaged, and in use */
 };
 
 /** Something that was removed, or kept. Valid during the call only. */
@@ -84,29 +90,51 @@ typedef void mvm_image_removal_fn(void *user, const mvm_image_removal *removal);
  *
  * Returns:       0; MVM_E_NOT_FOUND; MVM_E_BUSY: a VM or a pull uses the image, or the digest has
  *                several names; MVM_E_ARG: several digests begin like that; as
- * mvm_image_list_new(). Thread-safety: any thread. Source:        docker(1), image rm. Since: 0.1
+ *                mvm_image_list_new().
+ * Thread-safety: any thread.
+ * Source:        docker(1), image rm.
+ * Since:         0.1
  */
 MVM_PUBLIC int mvm_image_remove(const char *image, const mvm_options *options, int force,
                                 mvm_image_removal_fn *fn, void *user, mvm_error **err);
 
+enum mvm_image_gc_flags {
+    MVM_IMAGE_GC_ALL = 1,   /* also images that have a name */
+    MVM_IMAGE_GC_VERIFY = 2 /* read every file that stays, and compare it with its sum */
+};
+
+/** What is removed besides; zero means nothing. */
+typedef struct mvm_image_gc_options {
+    uint32_t struct_size;  /* set by MVM_IMAGE_GC_OPTIONS(); never by hand */
+    uint32_t flags;        /* enum mvm_image_gc_flags */
+    uint64_t keep_bytes;   /* images go, the least recently used first, until all that is stored
+                            * takes so much at most; 0: no limit */
+    uint64_t older_than_s; /* images go that nobody has pulled or run for so many seconds; 0: none.
+                            * What is known is right to a minute. */
+} mvm_image_gc_options;
+#define MVM_IMAGE_GC_OPTIONS(...) \
+    ((mvm_image_gc_options){ .struct_size = sizeof(mvm_image_gc_options), __VA_ARGS__ })
+
 /**
  * mvm_image_gc - remove what nothing refers to
- * @options: the data dir counts; NULL for the defaults
- * @all:     non-zero: also images that have a name; never one that a VM uses
+ * @options: the data dir counts, and the progress callback while files are read; NULL for the
+ *           defaults
+ * @wish:    what is removed besides; NULL for nothing
  * @fn:      hears of each thing that was removed or kept; may be NULL
  * @user:    handed to @fn
  * @err:     receives the reason of a failure; may be NULL
  *
  * That is: images without a name, layers that no image has, names without an image, and what pulls
  * and VMs that were killed have left; @fn does not hear of the VMs'. A pull that goes on meanwhile
- * loses nothing.
+ * loses nothing, and an image that a VM uses stays, whatever @wish says.
  *
- * Returns:       as mvm_image_list_new().
+ * Returns:       0, damage that was found included; MVM_E_CANCELLED; MVM_E_UNSUPPORTED also for a
+ *                wish that this release does not know; as mvm_image_list_new().
  * Thread-safety: any thread.
  * Since:         0.1
  */
-MVM_PUBLIC int mvm_image_gc(const mvm_options *options, int all, mvm_image_removal_fn *fn,
-                            void *user, mvm_error **err);
+MVM_PUBLIC int mvm_image_gc(const mvm_options *options, const mvm_image_gc_options *wish,
+                            mvm_image_removal_fn *fn, void *user, mvm_error **err);
 
 #ifdef __cplusplus
 }

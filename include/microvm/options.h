@@ -54,7 +54,7 @@ typedef void mvm_log_fn(void *user, int level, const char *module, const char *m
 typedef struct mvm_progress {
     uint32_t struct_size;
     uint32_t phase; /* 0 manifest and config, 1 a layer, 2 making the root filesystem image,
-                     * 3 a disk image */
+                     * 3 a disk image, 4 the store is read through */
     uint32_t layer; /* 1 to layers */
     uint32_t layers;
     uint64_t done;    /* compressed bytes of this layer or disk image so far */

@@ -41,6 +41,9 @@ int file_read(int dir_fd, const char *name, size_t max, char **ret_data, size_t 
     int r;
 
     r = path_open_beneath(dir_fd, name, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, &fd, err);
+    /* A link and a socket cannot even be opened. */
+    if (r == MVM_E_SYS && path_is_odd(dir_fd, name))
+        return mvm_fail(err, MVM_E_FORMAT, 0, "'%s' is not a regular file", name);
     return r < 0 ? r : read_regular(fd, name, max, ret_data, ret_len, err);
 }
 

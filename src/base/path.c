@@ -245,6 +245,13 @@ int path_remove_tree(int dir_fd, const char *name, mvm_error **err)
     return remove_folder(dir_fd, name, err);
 }
 
+bool path_is_odd(int dir_fd, const char *name)
+{
+    struct stat st;
+
+    return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode);
+}
+
 char *path_join(const char *dir, const char *name)
 {
     size_t len = strlen(dir);

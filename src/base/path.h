@@ -26,6 +26,8 @@ int path_make_dir_at(int dir_fd, const char *name, mode_t mode, int *ret_fd, mvm
 /* Removes @name, one component, below @dir_fd and all that it holds, at any depth, without
  * following links or crossing into another mount; absent is fine. */
 int path_remove_tree(int dir_fd, const char *name, mvm_error **err);
+/* Whether something is there that is no regular file. Links are not followed. */
+bool path_is_odd(int dir_fd, const char *name);
 /* "a/b" with exactly one slash between; @name alone below an empty @dir; owned by the caller; NULL
  * when out of memory. */
 char *path_join(const char *dir, const char *name);

@@ -5,18 +5,12 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-/* A list of names that is filled from a folder. */
-struct name_list {
-    struct store_name *items; /* owned */
-    size_t n, cap;
-};
-static void name_list_deinit(struct name_list *l)
+void gc_list_deinit(struct gc_list *l)
 {
     free(l->items);
 }
-MVM_DEFINE_AUTOVALUE(name_list, name_list_deinit)
 
-static int name_list_add(struct name_list *l, const char *name, size_t len, mvm_error **err)
+static int list_add(struct gc_list *l, const char *name, size_t len, mvm_error **err)
 {
     if (len >= sizeof(l->items->text))
         return 0; /* none of ours */
@@ -29,7 +23,7 @@ static int name_list_add(struct name_list *l, const char *name, size_t len, mvm_
 
 static int add_any(void *user, const char *name, mvm_error **err)
 {
-    return name_list_add(user, name, strlen(name), err);
+    return list_add(user, name, strlen(name), err);
 }
 
 static int add_layer_file(void *user, const char *name, mvm_error **err)
@@ -41,7 +35,7 @@ static int add_layer_file(void *user, const char *name, mvm_error **err)
         size_t n = strlen(suffixes[i]);
 
         if (len > n && strcmp(name + len - n, suffixes[i]) == 0)
-            return name_list_add(user, name, len - n, err);
+            return list_add(user, name, len - n, err);
     }
     return 0;
 }
@@ -51,8 +45,37 @@ static int name_order(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-/* Takes out what occurs twice, and layers that are in use as far as can be seen without locks. */
-static int thin_out(const struct gc *g, struct name_list *l, mvm_error **err)
+/* A layer has several files. */
+static void list_sort(struct gc_list *l)
+{
+    size_t n = 0;
+
+    if (l->n > 1)
+        qsort(l->items, l->n, sizeof(*l->items), name_order);
+    for (size_t i = 0; i < l->n; i++)
+        if (n == 0 || strcmp(l->items[n - 1].text, l->items[i].text) != 0)
+            l->items[n++] = l->items[i];
+    l->n = n;
+}
+
+int gc_list_images(const struct gc *g, struct gc_list *ret, mvm_error **err)
+{
+    int r = store_each_name(g->store->images_fd, add_any, ret, err);
+
+    list_sort(ret);
+    return r;
+}
+
+int gc_list_layers(const struct gc *g, struct gc_list *ret, mvm_error **err)
+{
+    int r = store_each_name(g->store->layers_fd, add_layer_file, ret, err);
+
+    list_sort(ret);
+    return r;
+}
+
+/* Takes out layers that are in use as far as can be seen without locks. */
+static int thin_out(const struct gc *g, struct gc_list *l, mvm_error **err)
 {
     mvm_autovalue(store_usage) usage = { .n_images = 0 };
     int r = store_usage_read(g->store, &usage, err);
@@ -60,11 +83,8 @@ static int thin_out(const struct gc *g, struct name_list *l, mvm_error **err)
 
     if (r < 0)
         return r;
-    if (l->n > 1)
-        qsort(l->items, l->n, sizeof(*l->items), name_order);
     for (size_t i = 0; i < l->n; i++)
-        if ((n == 0 || strcmp(l->items[n - 1].text, l->items[i].text) != 0) &&
-            !store_usage_has_layer(&usage, l->items[i].text))
+        if (!store_usage_has_layer(&usage, l->items[i].text))
             l->items[n++] = l->items[i];
     l->n = n;
     return 0;
@@ -72,49 +92,34 @@ static int thin_out(const struct gc *g, struct name_list *l, mvm_error **err)
 
 static int gc_layers(const struct gc *g, mvm_error **err)
 {
-    mvm_autovalue(name_list) l = { .n = 0 };
-    int r = store_each_name(g->store->layers_fd, add_layer_file, &l, err);
+    mvm_autovalue(gc_list) l = { .n = 0 };
+    int r = gc_list_layers(g, &l, err);
 
     if (r == 0)
         r = thin_out(g, &l, err);
     return r < 0 ? r : gc_remove_layers(g, l.items, l.n, err);
 }
 
-/* With the lock on the image, after which nobody gives it a name. */
-static int gc_locked_image(const struct gc *g, const char *name, int fd, bool all, mvm_error **err)
-{
-    mvm_autovalue(store_names) names = { .n = 0 };
-    int r = store_names_read(g->store, &names, err);
-
-    if (r < 0 || (!all && store_names_have(&names, name)))
-        return r;
-    for (size_t i = 0; i < names.n && r == 0; i++)
-        if (strcmp(store_image_name(&names.items[i].record.manifest).text, name) == 0)
-            r = gc_remove_name(g, &names.items[i], err);
-    return r < 0 ? r : gc_remove_image(g, name, fd, err);
-}
-
+/* After the lock nobody gives the image a name. */
 static int gc_image(const struct gc *g, const char *name, bool all, mvm_error **err)
 {
-    mvm_autoerror mvm_error *why = NULL;
+    mvm_autovalue(store_names) names = { .n = 0 };
     mvm_autoclose int fd = -EBADF;
-    int r = gc_lock_image(g, name, &fd, &why);
+    int r = gc_take_image(g, name, IMAGE_REMOVAL_KEPT, &fd, err);
 
-    if (r == 0)
-        return gc_locked_image(g, name, fd, all, err);
-    if (r == MVM_E_BUSY)
-        gc_tell_stored(g, IMAGE_REMOVAL_KEPT, name, 0);
-    if (r == MVM_E_BUSY || r == MVM_E_NOT_FOUND)
-        return 0;
-    error_move(err, steal_ptr(&why));
-    return r;
+    if (r <= 0)
+        return r;
+    r = all ? 0 : store_names_read(g->store, &names, err);
+    if (r < 0 || store_names_have(&names, name))
+        return r;
+    return gc_remove_with_names(g, name, fd, err);
 }
 
 static int gc_images(const struct gc *g, bool all, mvm_error **err)
 {
-    mvm_autovalue(name_list) l = { .n = 0 };
+    mvm_autovalue(gc_list) l = { .n = 0 };
     mvm_autovalue(store_names) names = { .n = 0 };
-    int r = store_each_name(g->store->images_fd, add_any, &l, err);
+    int r = gc_list_images(g, &l, err);
 
     if (r == 0)
         r = store_names_read(g->store, &names, err);
@@ -124,7 +129,7 @@ static int gc_images(const struct gc *g, bool all, mvm_error **err)
     return r;
 }
 
-static bool has_image(const struct gc *g, const char *name)
+bool gc_has_image(const struct gc *g, const char *name)
 {
     struct stat st;
 
@@ -137,8 +142,8 @@ static int gc_name(const struct gc *g, const struct store_name_record *record, m
     const struct store_name name = store_image_name(&record->record.manifest);
     mvm_autovalue(store_lock) lock = STORE_LOCK_NONE;
 
-    if (has_image(g, name.text) || store_lock_try(g->store, name.text, &lock, NULL) < 0 ||
-        has_image(g, name.text))
+    if (gc_has_image(g, name.text) || store_lock_try(g->store, name.text, &lock, NULL) < 0 ||
+        gc_has_image(g, name.text))
         return 0;
     return gc_remove_name(g, record, err);
 }
@@ -163,15 +168,24 @@ static int clean_lock(void *user, const char *name, mvm_error **err)
     return 0;
 }
 
-int image_gc(struct image_store *store, bool all, image_removal_fn *fn, void *user, mvm_error **err)
+int image_gc(struct image_store *store, const struct image_gc_options *o, image_removal_fn *fn,
+             void *user, mvm_error **err)
 {
-    const struct gc g = { .store = store, .fn = fn, .user = user };
-    int r = gc_images(&g, all, err);
+    const struct image_gc_options wish = o ? *o : (struct image_gc_options){ .all = false };
+    struct image_tick tick = { .fn = wish.progress,
+                               .user = wish.progress_user,
+                               .now = { .phase = IMAGE_PHASE_VERIFY, .name = "" } };
+    const struct gc g = { .store = store, .fn = fn, .user = user, .tick = &tick };
+    int r = gc_images(&g, wish.all, err);
 
+    if (r == 0)
+        r = gc_evict(&g, &wish, err);
     if (r == 0)
         r = gc_names(&g, err);
     if (r == 0)
         r = gc_layers(&g, err);
+    if (r == 0 && wish.verify)
+        r = gc_verify(&g, err);
     if (r == 0)
         r = store_each_name(store->locks_fd, clean_lock, store, err);
     return r < 0 ? mvm_context(err, r, "clear the image store") : 0;

@@ -35,7 +35,8 @@ enum image_phase {
     IMAGE_PHASE_RESOLVE = 0, /* manifest and config */
     IMAGE_PHASE_LAYER = 1,   /* fetch, verify and convert one layer */
     IMAGE_PHASE_BUILD = 2,   /* the root filesystem image is made */
-    IMAGE_PHASE_DISK = 3     /* a disk image is downloaded */
+    IMAGE_PHASE_DISK = 3,    /* a disk image is downloaded */
+    IMAGE_PHASE_VERIFY = 4   /* the store is read through */
 };
 
 struct image_progress {
@@ -113,7 +114,13 @@ enum image_removal_kind {
     IMAGE_REMOVAL_IMAGE = 1,
     IMAGE_REMOVAL_LAYER = 2,
     IMAGE_REMOVAL_LITTER = 3, /* what a pull that was killed left of a layer */
-    IMAGE_REMOVAL_KEPT = 4    /* an image that is in use, and stays */
+    IMAGE_REMOVAL_KEPT = 4,   /* an image that is in use, and stays */
+    /* Damage that was found by reading. */
+    IMAGE_REMOVAL_DAMAGED_IMAGE = 5,
+    IMAGE_REMOVAL_DAMAGED_LAYER = 6,
+    IMAGE_REMOVAL_DAMAGED_ROOT = 7, /* the root filesystem image of an image, which stays */
+    IMAGE_REMOVAL_DAMAGED_NAME = 8, /* what stood in the place of a name: a file of refs/ */
+    IMAGE_REMOVAL_KEPT_DAMAGED = 9  /* an image that is in use, or a layer that a pull needs */
 };
 struct image_removal {
     enum image_removal_kind kind;
@@ -129,9 +136,18 @@ typedef void image_removal_fn(void *user, const struct image_removal *what);
 #define IMAGE_DIGEST_PREFIX_MIN 4
 int image_remove(struct image_store *store, const char *name, bool force, image_removal_fn *fn,
                  void *user, mvm_error **err);
-/* Removes what nothing refers to: images without a name, or @all that are not in use, layers that
- * no image has, names without an image. */
-int image_gc(struct image_store *store, bool all, image_removal_fn *fn, void *user,
-             mvm_error **err);
+
+struct image_gc_options {
+    bool all;              /* also images that have a name */
+    bool verify;           /* read everything that stays, and compare it with its sums */
+    uint64_t keep_bytes;   /* images go, least recently used first, until so much stays; 0: any */
+    uint64_t older_than_s; /* and those that nobody has used for so long; 0: none */
+    image_progress_fn *progress; /* of the reading; NULL: nobody listens */
+    void *progress_user;
+};
+/* Removes what nothing refers to: images without a name, layers that no image has, names without an
+ * image; then what @o says, of which NULL says nothing. An image that is in use stays. */
+int image_gc(struct image_store *store, const struct image_gc_options *o, image_removal_fn *fn,
+             void *user, mvm_error **err);
 
 #endif

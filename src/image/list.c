@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/path.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -100,22 +101,57 @@ int store_ref_get(struct image_store *s, const char *name, const char *platform,
 
 /* Held while a file of refs/ is written or removed: who removes a name must see what it means by
  * then. */
-static int lock_refs(struct image_store *s, int *ret_fd, mvm_error **err)
+static int lock_refs(struct image_store *s, struct image_tick *tick, int *ret_fd, mvm_error **err)
 {
     mvm_autoclose int fd = openat(s->refs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r;
 
-    if (fd < 0 || store_flock(fd, LOCK_EX) < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "lock the names of the image store");
+    if (fd < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "open the names of the image store");
+    r = store_flock_wait(fd, LOCK_EX, tick, err);
+    if (r < 0)
+        return r;
     *ret_fd = steal_fd(&fd);
     return 0;
 }
 
-int store_ref_remove(struct image_store *s, const char *file, const struct digest *manifest,
+/* Flipped bits of the name itself show in the file's name. */
+static bool is_whole_ref(struct image_store *s, const char *file, int *ret_r, mvm_error **err)
+{
+    mvm_autovalue(image_record) record = { 0 };
+    char wanted[REF_NAME_MAX];
+
+    *ret_r = store_ref_read(s, file, &record, err);
+    if (*ret_r == 0)
+        *ret_r = ref_file_name(record.name, record.platform, wanted, err);
+    return *ret_r == 0 && strcmp(file, wanted) == 0;
+}
+
+int store_ref_verify(struct image_store *s, const char *file, struct image_tick *tick,
                      mvm_error **err)
+{
+    mvm_autoerror mvm_error *why = NULL;
+    mvm_autoclose int lock = -EBADF;
+    int r = lock_refs(s, tick, &lock, err);
+
+    if (r < 0)
+        return r;
+    if (is_whole_ref(s, file, &r, &why) || r == MVM_E_NOT_FOUND)
+        return 0;
+    if (r < 0 && !store_is_damage(r)) {
+        error_move(err, steal_ptr(&why));
+        return r;
+    }
+    r = path_remove_tree(s->refs_fd, file, err);
+    return r < 0 ? r : 1;
+}
+
+int store_ref_remove(struct image_store *s, const char *file, const struct digest *manifest,
+                     struct image_tick *tick, mvm_error **err)
 {
     mvm_autovalue(image_record) now = { 0 };
     mvm_autoclose int lock = -EBADF;
-    int r = lock_refs(s, &lock, err);
+    int r = lock_refs(s, tick, &lock, err);
 
     if (r == 0)
         r = store_ref_read(s, file, &now, err);
@@ -127,7 +163,7 @@ int store_ref_remove(struct image_store *s, const char *file, const struct diges
 }
 
 int store_ref_set(struct image_store *s, const char *name, const char *platform,
-                  const struct digest *manifest, mvm_error **err)
+                  const struct digest *manifest, struct image_tick *tick, mvm_error **err)
 {
     mvm_autojson json_t *j = json_pack("{s:s, s:s, s:s, s:I}", "name", name, "platform", platform,
                                        "digest", digest_format(manifest).text, "created",
@@ -141,7 +177,9 @@ int store_ref_set(struct image_store *s, const char *name, const char *platform,
         return mvm_fail_nomem(err);
     r = ref_file_name(name, platform, file, err);
     if (r == 0)
-        r = lock_refs(s, &lock, err);
+        r = lock_refs(s, tick, &lock, err);
+    if (r == 0)
+        r = store_clear_odd(s->refs_fd, file, err);
     return r < 0 ? r : file_write(s->refs_fd, file, text, strlen(text), 0600, err);
 }
 

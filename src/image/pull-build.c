@@ -99,7 +99,7 @@ static int make_image(struct pull *p, struct store_temp *temp, struct image **re
     if (r == 0)
         r = file_write(temp->fd, STORE_MANIFEST, p->found.text, p->found.len, 0600, err);
     if (r == 0)
-        r = store_commit_image(temp, &p->found.digest, ret, err);
+        r = store_commit_image(temp, &p->found.digest, &p->tick, ret, err);
     return r;
 }
 
@@ -123,7 +123,7 @@ int pull_build(struct pull *p, struct image **ret, mvm_error **err)
     int r = store_lock_take(p->store, name.text, &p->tick, &lock, err);
 
     if (r == 0)
-        r = store_temp_new(p->store, &temp, err);
+        r = store_temp_new(p->store, &p->tick, &temp, err);
     if (r < 0)
         return r;
     r = store_load_image(p->store, &p->found.digest, &p->tick, &image, NULL);

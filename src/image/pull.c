@@ -151,7 +151,7 @@ static int remember(struct pull *p, const char *name, mvm_error **err)
     if (store_ref_get(p->store, name, p->platform.text, &known, NULL) == 0 &&
         digest_equal(&known, &p->found.digest))
         return 0;
-    return store_ref_set(p->store, name, p->platform.text, &p->found.digest, err);
+    return store_ref_set(p->store, name, p->platform.text, &p->found.digest, &p->tick, err);
 }
 
 static int fetch(struct pull *p, struct image **ret, mvm_error **err)
@@ -250,5 +250,7 @@ int image_pull(struct image_store *store, const char *name,
 
     if (r == 0)
         r = pull_run(&p, ret, err);
+    if (r == 0)
+        store_image_touch((*ret)->lock_fd);
     return r < 0 ? mvm_context(err, r, "pull %.512s", name) : 0;
 }

@@ -37,7 +37,7 @@ int gc_lock_image(const struct gc *g, const char *name, int *ret_fd, mvm_error *
 {
     int images_fd = g->store->images_fd;
     mvm_autoclose int fd = -EBADF;
-    int r = path_open_beneath(images_fd, name, O_RDONLY | O_DIRECTORY, 0, &fd, err);
+    int r = store_open_image(g->store, name, &fd, err);
 
     if (r < 0)
         return r;
@@ -50,10 +50,26 @@ int gc_lock_image(const struct gc *g, const char *name, int *ret_fd, mvm_error *
     return 0;
 }
 
+int gc_take_image(const struct gc *g, const char *name, enum image_removal_kind busy, int *ret_fd,
+                  mvm_error **err)
+{
+    mvm_autoerror mvm_error *why = NULL;
+    int r = gc_lock_image(g, name, ret_fd, &why);
+
+    if (r == 0)
+        return 1;
+    if (r == MVM_E_BUSY)
+        gc_tell_stored(g, busy, name, 0);
+    if (r == MVM_E_BUSY || r == MVM_E_NOT_FOUND)
+        return 0;
+    error_move(err, steal_ptr(&why));
+    return r;
+}
+
 int gc_remove_image(const struct gc *g, const char *name, int lock_fd, mvm_error **err)
 {
     uint64_t bytes = store_image_bytes(lock_fd);
-    int r = store_discard_image(g->store, name, lock_fd, err);
+    int r = store_discard_image(g->store, name, lock_fd, g->tick, err);
 
     if (r == 0)
         gc_tell_stored(g, IMAGE_REMOVAL_IMAGE, name, bytes);
@@ -63,7 +79,7 @@ int gc_remove_image(const struct gc *g, const char *name, int lock_fd, mvm_error
 int gc_remove_name(const struct gc *g, const struct store_name_record *name, mvm_error **err)
 {
     mvm_autoerror mvm_error *why = NULL;
-    int r = store_ref_remove(g->store, name->file, &name->record.manifest, &why);
+    int r = store_ref_remove(g->store, name->file, &name->record.manifest, g->tick, &why);
 
     /* A pull has given it to another image meanwhile, or somebody else has removed it. */
     if (r == MVM_E_NOT_FOUND)
@@ -75,6 +91,17 @@ int gc_remove_name(const struct gc *g, const struct store_name_record *name, mvm
     if (!name->identity)
         gc_tell(g, IMAGE_REMOVAL_NAME, name->record.name, 0);
     return 0;
+}
+
+int gc_remove_with_names(const struct gc *g, const char *name, int lock_fd, mvm_error **err)
+{
+    mvm_autovalue(store_names) names = { .n = 0 };
+    int r = store_names_read(g->store, &names, err);
+
+    for (size_t i = 0; i < names.n && r == 0; i++)
+        if (strcmp(store_image_name(&names.items[i].record.manifest).text, name) == 0)
+            r = gc_remove_name(g, &names.items[i], err);
+    return r < 0 ? r : gc_remove_image(g, name, lock_fd, err);
 }
 
 /* One layer with its locks. */
@@ -95,14 +122,14 @@ static void victim_deinit(struct victim *v)
 /* A layer that is pinned, or in the making, is nobody's to remove. */
 static void victim_take(const struct gc *g, const char *name, struct victim *v)
 {
-    const struct store_file ok = store_layer_file(name, STORE_LAYER_OK);
-    int layers_fd = g->store->layers_fd, r;
+    int r;
 
     *v = (struct victim){ .lock = STORE_LOCK_NONE, .ok_fd = -EBADF };
     if (store_lock_try(g->store, name, &v->lock, NULL) < 0)
         return;
-    r = path_open_beneath(layers_fd, ok.text, O_RDWR | O_NONBLOCK, 0, &v->ok_fd, NULL);
-    if (r == MVM_E_NOT_FOUND || (r == 0 && store_flock(v->ok_fd, LOCK_EX | LOCK_NB) == 0))
+    r = store_layer_open_ok(g->store, name, &v->ok_fd, NULL);
+    if (r == MVM_E_NOT_FOUND || r == MVM_E_FORMAT ||
+        (r == 0 && store_flock(v->ok_fd, LOCK_EX | LOCK_NB) == 0))
         v->name = name;
 }
 

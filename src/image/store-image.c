@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 /* Names tried for a folder that is put away. */
 #define DISCARD_TRIES 64
@@ -71,12 +72,23 @@ int store_read_image(int folder_fd, const char *name, struct oci_document *doc,
     return r < 0 ? r : oci_config_parse(text, len, config, err);
 }
 
+int store_open_image(struct image_store *s, const char *name, int *ret_fd, mvm_error **err)
+{
+    int r = path_open_beneath(s->images_fd, name, O_RDONLY | O_DIRECTORY, 0, ret_fd, err);
+    struct stat st;
+
+    if (r == MVM_E_SYS && fstatat(s->images_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        !S_ISDIR(st.st_mode))
+        return mvm_fail(err, MVM_E_NOT_FOUND, 0, "'%s' is no image", name);
+    return r;
+}
+
 /* Opens the folder with a shared lock. Whoever has the other one is about to remove it. */
 static int lock_folder(struct image_store *s, const char *name, struct image_tick *tick, int *ret,
                        mvm_error **err)
 {
     mvm_autoclose int fd = -EBADF;
-    int r = path_open_beneath(s->images_fd, name, O_RDONLY | O_DIRECTORY, 0, &fd, err);
+    int r = store_open_image(s, name, &fd, err);
 
     if (r == 0)
         r = store_flock_wait(fd, LOCK_SH, tick, err);
@@ -132,16 +144,21 @@ void image_free(struct image *image)
     free(image);
 }
 
-int store_discard_image(struct image_store *s, const char *name, int lock_fd, mvm_error **err)
+int store_discard_image(struct image_store *s, const char *name, int lock_fd,
+                        struct image_tick *tick, mvm_error **err)
 {
     mvm_autoclose int guard = openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     mvm_autoclose int fd = -EBADF;
     char away[STORE_NAME_MAX + 16];
-    int r = -1;
+    int r;
 
+    if (guard < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "open the image store");
     /* As for every temporary folder, until we know whether somebody has a lock on it. */
-    if (guard < 0 || store_flock(guard, LOCK_SH) < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "lock the image store");
+    r = store_flock_wait(guard, LOCK_SH, tick, err);
+    if (r < 0)
+        return r;
+    r = -1;
     for (unsigned i = 0; i < DISCARD_TRIES && r < 0; i++) {
         (void) snprintf(away, sizeof(away), STORE_TEMP_PREFIX "%u-%.16s", i, name); /* fits */
         r = renameat2(s->images_fd, name, s->fd, away, RENAME_NOREPLACE);
@@ -158,8 +175,8 @@ int store_discard_image(struct image_store *s, const char *name, int lock_fd, mv
     return path_remove_tree(s->fd, away, err);
 }
 
-int store_commit_image(struct store_temp *t, const struct digest *manifest, struct image **ret,
-                       mvm_error **err)
+int store_commit_image(struct store_temp *t, const struct digest *manifest, struct image_tick *tick,
+                       struct image **ret, mvm_error **err)
 {
     const struct store_name name = store_image_name(manifest);
     struct image_store *s = t->store;
@@ -170,7 +187,7 @@ int store_commit_image(struct store_temp *t, const struct digest *manifest, stru
     /* The lock on the name is ours: what stands there is not whole, else it would have been taken.
      */
     if (r == 0)
-        r = store_discard_image(s, name.text, -EBADF, err);
+        r = store_discard_image(s, name.text, -EBADF, tick, err);
     if (r < 0)
         return r;
     if (renameat(s->fd, t->name, s->images_fd, name.text) < 0)

@@ -7,7 +7,8 @@
  * content; .ok      the record of both (store-sums.h), written last: the layer is there when this
  * is images/<hex of the manifest's digest>/   manifest.json, config.json; appears whole, by rename;
  *                                            root.erofs and its record root.ok are made from the
- *                                            layers where they are missing (rootfs/block.h)
+ *                                            layers where they are missing (rootfs/block.h);
+ *                                            the time of used is that of its last use
  *   refs/<sha256 of "name\nplatform">.json   what a name meant when it was last asked for
  *   locks/<name of an image or a layer>      held while one process makes, mends or removes that
  *   tmp-XXXXXXXX/                            what is in the making, locked by its maker; without
@@ -35,6 +36,9 @@
 
 #define STORE_CONFIG "config.json"
 #define STORE_MANIFEST "manifest.json"
+#define STORE_ROOT "root.erofs"
+#define STORE_ROOT_OK "root.ok"
+#define STORE_USED "used"
 #define STORE_TEMP_PREFIX "tmp-"
 
 /* "<alg>-<hex>" */
@@ -52,10 +56,14 @@ int store_flock_wait(int fd, int operation, struct image_tick *tick, mvm_error *
 /* Whether the file that is open is still the one with this name: its last owner may have removed it
  * meanwhile. */
 bool store_is_current(int dir_fd, const char *name, int fd);
+/* Removes what stands in the place of a file of ours and is none, with all that it holds. */
+int store_clear_odd(int dir_fd, const char *name, mvm_error **err);
 /* Calls @fn with each name in the folder, those that begin with a dot left out, until it gives
  * something other than 0. */
 typedef int store_name_fn(void *user, const char *name, mvm_error **err);
 int store_each_name(int dir_fd, store_name_fn *fn, void *user, mvm_error **err);
+/* What reading a file of the store gives when it is damaged, or is not there. */
+bool store_is_damage(int r);
 
 /* store-version.c: makes sure that the store has the form that we know; images of an older one are
  * removed. MVM_E_UNSUPPORTED. */
@@ -71,7 +79,8 @@ struct store_temp {
     {                   \
         .fd = -EBADF    \
     }
-int store_temp_new(struct image_store *s, struct store_temp *ret, mvm_error **err);
+int store_temp_new(struct image_store *s, struct image_tick *tick, struct store_temp *ret,
+                   mvm_error **err);
 void store_temp_deinit(struct store_temp *t); /* removes it; twice is fine */
 MVM_DEFINE_AUTOVALUE(store_temp, store_temp_deinit)
 
@@ -99,6 +108,8 @@ struct store_name {
     char text[STORE_NAME_MAX];
 };
 struct store_name store_image_name(const struct digest *manifest);
+/* The image's folder, without a lock. MVM_E_NOT_FOUND, also for what is no folder. */
+int store_open_image(struct image_store *s, const char *name, int *ret_fd, mvm_error **err);
 /* The documents of the image @name, checked against their digests. Both must be zeroed.
  * MVM_E_NOT_FOUND; MVM_E_DIGEST, MVM_E_FORMAT: damaged. */
 int store_read_image(int folder_fd, const char *name, struct oci_document *doc,
@@ -109,11 +120,19 @@ int store_load_image(struct image_store *s, const struct digest *manifest, struc
                      struct image **ret, mvm_error **err);
 /* Turns @t into the image, and loads it. The caller has the lock on its name. What stands there is
  * put away. */
-int store_commit_image(struct store_temp *t, const struct digest *manifest, struct image **ret,
-                       mvm_error **err);
+int store_commit_image(struct store_temp *t, const struct digest *manifest, struct image_tick *tick,
+                       struct image **ret, mvm_error **err);
 /* Takes the folder out of images/, and removes it unless somebody uses it: then it goes once that
  * has ended. @lock_fd: the caller's own exclusive lock on it; negative: none. */
-int store_discard_image(struct image_store *s, const char *name, int lock_fd, mvm_error **err);
+int store_discard_image(struct image_store *s, const char *name, int lock_fd,
+                        struct image_tick *tick, mvm_error **err);
+
+/* store-used.c: notes that the image was used just now. At most once a minute, and not synced: a
+ * warm start shall not pay for it. A failure leaves the older time. */
+void store_image_touch(int folder_fd);
+/* When it was used last, in nanoseconds since 1970; when it was made, if that is not known; 0: not
+ * even that. */
+int64_t store_image_used_ns(int folder_fd);
 
 /* A ref whose name begins with this is none that a user gave: what a source calls an image. It is
  * not listed, keeps no image, and goes with the image. */
@@ -123,9 +142,13 @@ int store_discard_image(struct image_store *s, const char *name, int lock_fd, mv
 int store_ref_get(struct image_store *s, const char *name, const char *platform, struct digest *ret,
                   mvm_error **err);
 int store_ref_set(struct image_store *s, const char *name, const char *platform,
-                  const struct digest *manifest, mvm_error **err);
+                  const struct digest *manifest, struct image_tick *tick, mvm_error **err);
 /* Removes a file of refs/ if it still means this image; MVM_E_NOT_FOUND. */
 int store_ref_remove(struct image_store *s, const char *file, const struct digest *manifest,
+                     struct image_tick *tick, mvm_error **err);
+/* Whether the file of refs/ is a name, and has the name that it should; what is not is removed.
+ * Gives 1 then. */
+int store_ref_verify(struct image_store *s, const char *file, struct image_tick *tick,
                      mvm_error **err);
 /* Reads one file of refs/. */
 int store_ref_read(struct image_store *s, const char *file, struct image_record *ret,

@@ -63,12 +63,29 @@ static void give(const struct sums *sums, int *pin, struct layer_sums *ret, int 
         *ret_pin = steal_fd(pin);
 }
 
+int store_layer_open_ok(struct image_store *s, const char *name, int *ret_fd, mvm_error **err)
+{
+    const struct store_file ok = store_layer_file(name, STORE_LAYER_OK);
+    mvm_autoclose int fd = -EBADF;
+    struct stat st;
+    int r = path_open_beneath(s->layers_fd, ok.text, O_RDWR | O_NONBLOCK, 0, &fd, err);
+
+    if (r == MVM_E_SYS && path_is_odd(s->layers_fd, ok.text))
+        return mvm_fail(err, MVM_E_FORMAT, 0, "'%s' is not a regular file", ok.text);
+    if (r < 0)
+        return r;
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return mvm_fail(err, MVM_E_FORMAT, 0, "'%s' is not a regular file", ok.text);
+    *ret_fd = steal_fd(&fd);
+    return 0;
+}
+
 /* Opens the record with a shared lock. */
 static int open_ok(struct image_store *s, const char *name, int *ret, mvm_error **err)
 {
     const struct store_file ok = store_layer_file(name, STORE_LAYER_OK);
     mvm_autoclose int fd = -EBADF;
-    int r = path_open_beneath(s->layers_fd, ok.text, O_RDWR | O_NONBLOCK, 0, &fd, err);
+    int r = store_layer_open_ok(s, name, &fd, err);
 
     if (r < 0)
         return r;
@@ -101,6 +118,8 @@ int store_layer_find(struct image_store *s, const struct digest *diff_id, int *r
     struct sums sums;
     int r = open_ok(s, name.text, &pin, err);
 
+    if (r == MVM_E_FORMAT)
+        return mvm_fail(err, MVM_E_NOT_FOUND, 0, "%s has no record", name.text);
     if (r < 0)
         return r;
     parts_init(&parts, name.text);
@@ -127,6 +146,19 @@ static int stamp_anew(int fd, struct sums *sums, int dir_fd, const struct parts 
     return 0;
 }
 
+static int read_through(struct image_store *s, const char *name, int fd, struct image_tick *tick,
+                        struct sums *sums, mvm_error **err)
+{
+    struct parts parts;
+    int r;
+
+    parts_init(&parts, name);
+    r = sums_verify(sums, s->layers_fd, parts.names, tick, err);
+    if (r < 0 || sums_fit(sums, s->layers_fd, parts.names))
+        return r;
+    return stamp_anew(fd, sums, s->layers_fd, &parts, err);
+}
+
 static int check_open(struct image_store *s, const char *name, int fd, struct image_tick *tick,
                       struct sums *ret, mvm_error **err)
 {
@@ -136,8 +168,23 @@ static int check_open(struct image_store *s, const char *name, int fd, struct im
     parts_init(&parts, name);
     if (r < 0 || sums_fit(ret, s->layers_fd, parts.names))
         return r;
-    r = sums_verify(ret, s->layers_fd, parts.names, tick, err);
-    return r < 0 ? r : stamp_anew(fd, ret, s->layers_fd, &parts, err);
+    return read_through(s, name, fd, tick, ret, err);
+}
+
+int store_layer_verify(struct image_store *s, const char *name, struct image_tick *tick,
+                       mvm_error **err)
+{
+    mvm_autoclose int fd = -EBADF;
+    struct sums sums;
+    int r = store_layer_open_ok(s, name, &fd, err);
+
+    if (r == MVM_E_NOT_FOUND)
+        return r;
+    if (r == 0)
+        r = read_ok(fd, &sums, err);
+    if (r == 0)
+        r = read_through(s, name, fd, tick, &sums, err);
+    return store_is_damage(r) ? mvm_context(err, MVM_E_DIGEST, "%s", name) : r;
 }
 
 int store_layer_check(struct image_store *s, const struct digest *diff_id, struct image_tick *tick,
@@ -148,9 +195,10 @@ int store_layer_check(struct image_store *s, const struct digest *diff_id, struc
     struct sums sums;
     int r = open_ok(s, name.text, &pin, err);
 
-    if (r < 0)
+    if (r < 0 && r != MVM_E_FORMAT)
         return r;
-    r = check_open(s, name.text, pin, tick, &sums, err);
+    if (r == 0)
+        r = check_open(s, name.text, pin, tick, &sums, err);
     if (r == MVM_E_DIGEST || r == MVM_E_FORMAT || r == MVM_E_NOT_FOUND) {
         /* The record goes even if the rest cannot: without it the layer is not there. */
         (void) store_layer_remove(s, name.text, NULL, NULL);
@@ -211,17 +259,28 @@ int store_layer_begin(const struct store_temp *temp, const struct digest *diff_i
     return 0;
 }
 
+/* Over whatever stands there, which is no layer: a rename does not replace a folder. */
+static int move_file(const struct store_layer_draft *d, const struct store_file *file,
+                     mvm_error **err)
+{
+    int layers_fd = d->temp->store->layers_fd;
+    int r = store_clear_odd(layers_fd, file->text, err);
+
+    if (r == 0 && renameat(d->temp->fd, file->text, layers_fd, file->text) < 0)
+        r = mvm_fail(err, MVM_E_SYS, errno, "put '%s' into the store", file->text);
+    return r;
+}
+
 static int move_part(const struct store_layer_draft *d, const char *suffix, uint64_t size,
                      mvm_error **err)
 {
     const struct store_file file = store_layer_file(d->name.text, suffix);
-    int layers_fd = d->temp->store->layers_fd;
 
-    if (size > 0 ? renameat(d->temp->fd, file.text, layers_fd, file.text) < 0
-                 : unlinkat(d->temp->fd, file.text, 0) < 0 ||
-                       (unlinkat(layers_fd, file.text, 0) < 0 && errno != ENOENT))
-        return mvm_fail(err, MVM_E_SYS, errno, "put '%s' into the store", file.text);
-    return 0;
+    if (size > 0)
+        return move_file(d, &file, err);
+    if (unlinkat(d->temp->fd, file.text, 0) < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "remove '%s'", file.text);
+    return path_remove_tree(d->temp->store->layers_fd, file.text, err);
 }
 
 /* Writes the record, locked before anybody can see it. */
@@ -239,10 +298,10 @@ static int commit_ok(const struct store_layer_draft *d, const struct sums *sums,
         r = io_write_all(fd, data, sums_encode(sums, data), err);
     if (r == 0)
         r = io_sync(fd, ok.text, err);
+    if (r == 0)
+        r = move_file(d, &ok, err);
     if (r < 0)
         return r;
-    if (renameat(d->temp->fd, ok.text, d->temp->store->layers_fd, ok.text) < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "put '%s' into the store", ok.text);
     *ret_pin = steal_fd(&fd);
     return 0;
 }
@@ -291,9 +350,10 @@ int store_layer_remove(struct image_store *s, const char *name, uint64_t *ret_by
     /* The record first: without it the rest is known for what it is. */
     for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
         const struct store_file file = store_layer_file(name, suffixes[i]);
+        int r = path_remove_tree(s->layers_fd, file.text, err);
 
-        if (unlinkat(s->layers_fd, file.text, 0) < 0 && errno != ENOENT)
-            return mvm_fail(err, MVM_E_SYS, errno, "remove '%s'", file.text);
+        if (r < 0)
+            return r;
     }
     if (ret_bytes)
         *ret_bytes = bytes;

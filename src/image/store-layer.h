@@ -17,6 +17,8 @@ struct store_file {
 };
 struct store_file store_layer_file(const char *name, const char *suffix);
 
+/* Its record, without a lock. MVM_E_NOT_FOUND; MVM_E_FORMAT for what is no regular file. */
+int store_layer_open_ok(struct image_store *s, const char *name, int *ret_fd, mvm_error **err);
 /* Without reading any of its files: the layer as its record has it, and as nobody has touched it.
  * MVM_E_NOT_FOUND: there is none, or it takes a closer look. @ret_pin may be NULL. */
 int store_layer_find(struct image_store *s, const struct digest *diff_id, int *ret_pin,
@@ -26,6 +28,10 @@ int store_layer_find(struct image_store *s, const struct digest *diff_id, int *r
  * has been removed. */
 int store_layer_check(struct image_store *s, const struct digest *diff_id, struct image_tick *tick,
                       int *ret_pin, struct layer_sums *ret, mvm_error **err);
+/* Reads the layer @name through, whatever the times of its files say, by who has the lock on the
+ * name. MVM_E_NOT_FOUND: it has no record; MVM_E_DIGEST: it is damaged, and left as it is. */
+int store_layer_verify(struct image_store *s, const char *name, struct image_tick *tick,
+                       mvm_error **err);
 /* Both, with the lock. */
 int store_layer_get(struct image_store *s, const struct digest *diff_id, struct image_tick *tick,
                     int *ret_pin, struct layer_sums *ret, mvm_error **err);

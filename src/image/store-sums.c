@@ -160,6 +160,8 @@ static int verify_part(const struct sums_part *part, int dir_fd, const char *nam
     struct stat st;
     int r = path_open_beneath(dir_fd, name, O_RDONLY | O_NONBLOCK, 0, &fd, err);
 
+    if (r == MVM_E_SYS && path_is_odd(dir_fd, name))
+        return mvm_fail(err, MVM_E_DIGEST, 0, "not a regular file");
     if (r < 0)
         return r;
     if (fstat(fd, &st) < 0)

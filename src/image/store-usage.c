@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image/store-usage.h"
 
-#include "base/path.h"
 #include "base/scan.h"
 
 #include <fcntl.h>
@@ -58,12 +57,6 @@ static int add_links(struct store_usage *u, const struct oci_config *config, mvm
     return 0;
 }
 
-static bool is_damage(int r)
-{
-    return r == MVM_E_NOT_FOUND || r == MVM_E_DIGEST || r == MVM_E_FORMAT || r == MVM_E_LIMIT ||
-           r == MVM_E_UNSUPPORTED;
-}
-
 struct reading {
     struct image_store *store;
     struct store_usage *usage;
@@ -78,12 +71,11 @@ static int add_image(void *user, const char *name, mvm_error **err)
     mvm_autoerror mvm_error *why = NULL;
     mvm_autoclose int fd = -EBADF;
     struct usage_image image = { .size = 0 };
-    int r = path_open_beneath(reading->store->images_fd, name, O_RDONLY | O_DIRECTORY, 0, &fd,
-                              &why);
+    int r = store_open_image(reading->store, name, &fd, &why);
 
     if (r == 0)
         r = store_read_image(fd, name, &doc, &config, &why);
-    if (is_damage(r))
+    if (store_is_damage(r))
         return 0;
     if (r < 0) {
         error_move(err, steal_ptr(&why));
@@ -95,7 +87,8 @@ static int add_image(void *user, const char *name, mvm_error **err)
     if (r < 0)
         return r;
     (void) snprintf(image.name.text, sizeof(image.name.text), "%s", name); /* fits: a digest */
-    image.size = image.unique = store_image_bytes(fd);
+    image.size = image.unique = image.own = store_image_bytes(fd);
+    image.used_ns = store_image_used_ns(fd);
     u->total += image.size;
     u->images[u->n_images++] = image;
     return 0;
@@ -114,8 +107,10 @@ static void count_layers(struct image_store *s, struct store_usage *u)
     for (size_t i = 0, end; i < u->n_links; i = end) {
         uint64_t bytes = store_layer_bytes(s, u->links[i].layer.text);
 
-        for (end = i; end < u->n_links && link_order(&u->links[i], &u->links[end]) == 0; end++)
+        for (end = i; end < u->n_links && link_order(&u->links[i], &u->links[end]) == 0; end++) {
             u->images[u->links[end].image].size += bytes;
+            u->links[end].bytes = bytes;
+        }
         if (end == i + 1)
             u->images[u->links[i].image].unique += bytes;
         u->total += bytes;
@@ -178,7 +173,7 @@ static int add_name(void *user, const char *file, mvm_error **err)
     if (!store_is_ref(file))
         return 0;
     r = store_ref_read(naming->store, file, &item.record, &why);
-    if (is_damage(r))
+    if (store_is_damage(r))
         return 0;
     if (r < 0) {
         error_move(err, steal_ptr(&why));

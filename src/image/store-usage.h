@@ -11,11 +11,14 @@ struct usage_image {
     struct store_name name;
     uint64_t size;   /* with its layers */
     uint64_t unique; /* of this, what no other image has */
+    uint64_t own;    /* without layers */
+    int64_t used_ns; /* store_image_used_ns() */
 };
 /* A layer of an image. */
 struct usage_link {
     struct store_name layer;
     uint32_t image; /* index */
+    uint64_t bytes; /* of the layer */
 };
 struct store_usage {
     struct usage_image *images; /* owned */

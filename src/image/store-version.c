@@ -35,7 +35,7 @@ static int read_version(struct image_store *s, mvm_error **err)
 
 static int discard(void *user, const char *name, mvm_error **err)
 {
-    return store_discard_image(user, name, -EBADF, err);
+    return store_discard_image(user, name, -EBADF, NULL, err);
 }
 
 int store_check_version(struct image_store *s, mvm_error **err)

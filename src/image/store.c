@@ -51,6 +51,17 @@ bool store_is_current(int dir_fd, const char *name, int fd)
            named.st_ino == open.st_ino && named.st_dev == open.st_dev;
 }
 
+int store_clear_odd(int dir_fd, const char *name, mvm_error **err)
+{
+    return path_is_odd(dir_fd, name) ? path_remove_tree(dir_fd, name, err) : 0;
+}
+
+bool store_is_damage(int r)
+{
+    return r == MVM_E_NOT_FOUND || r == MVM_E_DIGEST || r == MVM_E_FORMAT || r == MVM_E_LIMIT ||
+           r == MVM_E_UNSUPPORTED;
+}
+
 int store_each_name(int dir_fd, store_name_fn *fn, void *user, mvm_error **err)
 {
     mvm_autoclose int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -154,15 +165,18 @@ void image_store_close(struct image_store *store)
     free(store);
 }
 
-int store_temp_new(struct image_store *s, struct store_temp *ret, mvm_error **err)
+int store_temp_new(struct image_store *s, struct image_tick *tick, struct store_temp *ret,
+                   mvm_error **err)
 {
     mvm_autovalue(store_temp) t = { .store = s, .fd = -EBADF };
     mvm_autoclose int guard = openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int r;
 
-    if (guard < 0 || store_flock(guard, LOCK_SH) < 0)
-        return mvm_fail(err, MVM_E_SYS, errno, "lock the image store");
-    r = path_make_temp_dir(s->fd, STORE_TEMP_PREFIX, &t.name, &t.fd, err);
+    if (guard < 0)
+        return mvm_fail(err, MVM_E_SYS, errno, "open the image store");
+    r = store_flock_wait(guard, LOCK_SH, tick, err);
+    if (r == 0)
+        r = path_make_temp_dir(s->fd, STORE_TEMP_PREFIX, &t.name, &t.fd, err);
     if (r < 0)
         return r;
     /* Shared, as whoever uses an image has it: the folder may become one without a moment in which

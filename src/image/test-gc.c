@@ -1,66 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "image/test-store.h"
+#include "image/test-gc.h"
 
 #include <pthread.h>
-
-struct events {
-    char text[4096];
-    uint64_t bytes;
-};
-
-static void on_removal(void *user, const struct image_removal *what)
-{
-    static const char *const kinds[] = { "name", "image", "layer", "litter", "kept" };
-    struct events *e = user;
-    size_t n = strlen(e->text);
-
-    (void) snprintf(e->text + n, sizeof(e->text) - n, "%s %.15s\n", kinds[what->kind], what->name);
-    e->bytes += what->bytes;
-}
-
-static void assert_gc(struct image_store *s, bool all, const char *expected)
-{
-    struct events e = { .text = "" };
-    mvm_autoerror mvm_error *err = NULL;
-
-    if (image_gc(s, all, on_removal, &e, &err) < 0)
-        fail_msg("%s", mvm_error_message(err));
-    assert_string_equal(e.text, expected);
-}
-
-static void put_layer(struct image_store *s, const struct digest *d)
-{
-    mvm_autoclose int pin = -EBADF;
-
-    assert_int_equal(test_layer_put(s, d, "content", &pin), 0);
-}
-
-static struct digest put_image(struct image_store *s, const char *name, const struct digest *layers,
-                               size_t n)
-{
-    const struct digest d = test_image_put(s, layers, n);
-
-    if (name)
-        assert_int_equal(store_ref_set(s, name, "linux/amd64", &d, NULL), 0);
-    return d;
-}
-
-static bool has_layer(struct image_store *s, const struct digest *d)
-{
-    return store_layer_find(s, d, NULL, NULL, NULL) == 0;
-}
-
-static bool has_image(struct image_store *s, const struct digest *d)
-{
-    return sandbox_has(s->images_fd, store_image_name(d).text);
-}
-
-/* The expected line of an event. */
-static const char *line(char out[64], const char *kind, const struct digest *d)
-{
-    (void) snprintf(out, 64, "%s %.15s\n", kind, digest_format(d).text);
-    return out;
-}
 
 static void named_images_and_their_layers_stay(void **state)
 {
@@ -88,7 +29,7 @@ static void what_nothing_refers_to_goes(void **state)
     put_layer(s, &own);
     kept = put_image(s, "x/y:z", &shared, 1);
     gone = put_image(s, NULL, pair, 2);
-    assert_int_equal(image_gc(s, false, on_removal, &e, NULL), 0);
+    assert_int_equal(image_gc(s, NULL, on_removal, &e, NULL), 0);
     assert_true(e.bytes > 0);
     assert_non_null(strstr(e.text, line(one, "image", &gone)));
     assert_non_null(strstr(e.text, line(two, "layer", &own)));
@@ -113,7 +54,7 @@ static void image_in_use_is_kept_and_named(void **state)
     assert_true(has_image(s, &d) && has_layer(s, &layer));
     image_free(steal_ptr(&image));
     assert_gc(s, false, "");
-    assert_int_equal(image_gc(s, true, NULL, NULL, NULL), 0);
+    assert_int_equal(image_gc(s, &(struct image_gc_options){ .all = true }, NULL, NULL, NULL), 0);
     assert_false(has_image(s, &d) || has_layer(s, &layer));
     assert_int_equal(store_ref_get(s, "x/y:z", "linux/amd64", &d, NULL), MVM_E_NOT_FOUND);
 }
@@ -156,7 +97,7 @@ static void name_without_an_image_goes(void **state)
     mvm_auto(image_store) s = test_store_open(*state);
     const struct digest d = test_digest("gone");
 
-    assert_int_equal(store_ref_set(s, "x/y:z", "linux/amd64", &d, NULL), 0);
+    assert_int_equal(store_ref_set(s, "x/y:z", "linux/amd64", &d, NULL, NULL), 0);
     assert_gc(s, false, "name x/y:z\n");
     assert_gc(s, false, "");
 }
@@ -201,7 +142,7 @@ static void last_name_takes_the_image_along(void **state)
     put_layer(s, &own);
     (void) put_image(s, "example.org/other:1", &shared, 1);
     d = put_image(s, "example.org/x:1", pair, 2);
-    assert_int_equal(store_ref_set(s, "example.org/x:2", "linux/amd64", &d, NULL), 0);
+    assert_int_equal(store_ref_set(s, "example.org/x:2", "linux/amd64", &d, NULL, NULL), 0);
     assert_remove(s, "example.org/x:3", false, MVM_E_NOT_FOUND, "");
     assert_remove(s, "example.org/x:1", false, 0, "name example.org/x:1\n");
     assert_true(has_image(s, &d));
@@ -222,7 +163,7 @@ static void digest_means_all_names(void **state)
 
     put_layer(s, &layer);
     d = put_image(s, "example.org/x:1", &layer, 1);
-    assert_int_equal(store_ref_set(s, "example.org/x:2", "linux/amd64", &d, NULL), 0);
+    assert_int_equal(store_ref_set(s, "example.org/x:2", "linux/amd64", &d, NULL, NULL), 0);
     text = digest_format(&d);
     assert_remove(s, text.text, false, MVM_E_BUSY, "");
     (void) snprintf(prefix, sizeof(prefix), "%.3s", digest_hex(&text));
@@ -310,7 +251,8 @@ static void gc_and_a_pull_at_once_lose_nothing(void **state)
 
     assert_int_equal(pthread_create(&thread, NULL, pull_again_and_again, other), 0);
     for (unsigned i = 0; i < RACE_ROUNDS; i++)
-        assert_int_equal(image_gc(s, true, NULL, NULL, NULL), 0);
+        assert_int_equal(image_gc(s, &(struct image_gc_options){ .all = true }, NULL, NULL, NULL),
+                         0);
     assert_int_equal(pthread_join(thread, &failures), 0);
     assert_int_equal((intptr_t) failures, 0);
 }

@@ -93,18 +93,78 @@ static void damaged_layer_is_removed(void **state)
     }
 }
 
+static int cancel(void *user, const struct image_progress *progress)
+{
+    (void) user;
+    (void) progress;
+    return 1;
+}
+
 static void cancelled_look_removes_nothing(void **state)
 {
     mvm_auto(image_store) s = test_store_open(*state);
     const struct digest d = test_digest("one");
+    struct image_tick tick = { .fn = cancel };
     mvm_autoclose int pin = -EBADF;
 
     assert_int_equal(test_layer_put(s, &d, "content", &pin), 0);
-    assert_int_equal(unlinkat(s->layers_fd, file_of(&d, STORE_LAYER_DATA).text, 0), 0);
-    assert_int_equal(symlinkat("/dev/null", s->layers_fd, file_of(&d, STORE_LAYER_DATA).text), 0);
-    /* Not followed, and no file of ours. */
-    assert_int_equal(store_layer_get(s, &d, NULL, NULL, NULL, NULL), MVM_E_SYS);
+    write_at(s->layers_fd, file_of(&d, STORE_LAYER_DATA).text, "CONTENT", 0);
+    assert_int_equal(store_layer_get(s, &d, &tick, NULL, NULL, NULL), MVM_E_CANCELLED);
     assert_true(has_file(s, &d, STORE_LAYER_OK));
+}
+
+static void what_is_no_file_is_damage(void **state)
+{
+    mvm_auto(image_store) s = test_store_open(*state);
+    static const char *const suffixes[] = { STORE_LAYER_OK, STORE_LAYER_DATA, STORE_LAYER_INDEX };
+    const struct digest d = test_digest("one");
+
+    for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+        const struct store_file file = file_of(&d, suffixes[i]);
+        mvm_autoclose int pin = -EBADF;
+
+        assert_int_equal(test_layer_put(s, &d, "content", &pin), 0);
+        assert_int_equal(unlinkat(s->layers_fd, file.text, 0), 0);
+        assert_int_equal(symlinkat("/dev/null", s->layers_fd, file.text), 0);
+        assert_int_equal(store_layer_find(s, &d, NULL, NULL, NULL), MVM_E_NOT_FOUND);
+        assert_int_equal(store_layer_get(s, &d, NULL, NULL, NULL, NULL), MVM_E_DIGEST);
+        assert_false(has_file(s, &d, STORE_LAYER_OK) || has_file(s, &d, STORE_LAYER_DATA) ||
+                     has_file(s, &d, STORE_LAYER_INDEX));
+    }
+}
+
+/* Folders where a layer that is just made has its files; that one has no record yet. */
+static void layer_replaces_folders(void **state)
+{
+    mvm_auto(image_store) s = test_store_open(*state);
+    static const char *const suffixes[] = { STORE_LAYER_OK, STORE_LAYER_DATA, STORE_LAYER_INDEX };
+    const struct digest d = test_digest("one");
+    mvm_autoclose int pin = -EBADF;
+
+    for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++)
+        assert_int_equal(mkdirat(s->layers_fd, file_of(&d, suffixes[i]).text, 0700), 0);
+    assert_int_equal(test_layer_put(s, &d, "content", &pin), 0);
+    assert_int_equal(store_layer_find(s, &d, NULL, NULL, NULL), 0);
+}
+
+/* Each of them waits for who has the lock, and can be called off. */
+static void waiting_for_a_folder_can_be_cancelled(void **state)
+{
+    mvm_auto(image_store) s = test_store_open(*state);
+    const struct digest d = test_image_put(s, NULL, 0);
+    mvm_autoclose int top = openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    mvm_autoclose int refs = openat(s->refs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    mvm_autovalue(store_temp) temp = STORE_TEMP_NONE;
+    struct image_tick tick = { .fn = cancel };
+
+    assert_int_equal(flock(top, LOCK_EX), 0);
+    assert_int_equal(flock(refs, LOCK_EX), 0);
+    assert_int_equal(store_temp_new(s, &tick, &temp, NULL), MVM_E_CANCELLED);
+    assert_int_equal(store_discard_image(s, store_image_name(&d).text, -EBADF, &tick, NULL),
+                     MVM_E_CANCELLED);
+    assert_int_equal(store_ref_set(s, "a", "linux/amd64", &d, &tick, NULL), MVM_E_CANCELLED);
+    assert_int_equal(store_ref_remove(s, "a.json", &d, &tick, NULL), MVM_E_CANCELLED);
+    assert_true(sandbox_has(s->images_fd, store_image_name(&d).text));
 }
 
 static void lock_is_had_by_one(void **state)
@@ -179,7 +239,7 @@ static void image_in_use_is_put_away_and_goes_later(void **state)
     mvm_auto(image) none = NULL;
 
     assert_int_equal(store_load_image(s, &d, NULL, &image, NULL), 0);
-    assert_int_equal(store_discard_image(s, store_image_name(&d).text, -EBADF, NULL), 0);
+    assert_int_equal(store_discard_image(s, store_image_name(&d).text, -EBADF, NULL, NULL), 0);
     assert_int_equal(store_load_image(s, &d, NULL, &none, NULL), MVM_E_NOT_FOUND);
     image_store_close(test_store_open(*state));
     assert_int_equal(count_temps(s), 1);
@@ -261,6 +321,9 @@ int main(void)
         TEST(touched_layer_is_stamped_anew),
         TEST(damaged_layer_is_removed),
         TEST(cancelled_look_removes_nothing),
+        TEST(what_is_no_file_is_damage),
+        TEST(layer_replaces_folders),
+        TEST(waiting_for_a_folder_can_be_cancelled),
         TEST(lock_is_had_by_one),
         TEST(image_is_loaded_with_a_lock),
         TEST(damaged_documents_are_no_image),

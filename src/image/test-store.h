@@ -51,7 +51,7 @@ static inline int test_layer_put(struct image_store *s, const struct digest *dif
                                      .index_crc = crc64_add(0, index, sizeof(index)) };
 
     assert_int_equal(store_lock_take(s, name.text, NULL, &lock, NULL), 0);
-    assert_int_equal(store_temp_new(s, &temp, NULL), 0);
+    assert_int_equal(store_temp_new(s, NULL, &temp, NULL), 0);
     assert_int_equal(store_layer_begin(&temp, diff_id, &draft, NULL), 0);
     assert_int_equal(io_write_all(draft.data_fd, content, strlen(content), NULL), 0);
     assert_int_equal(io_write_all(draft.index_fd, index, sizeof(index), NULL), 0);
@@ -89,11 +89,11 @@ static inline struct digest test_image_put(struct image_store *s, const struct d
     }
     strbuf_adds(&manifest, "]}");
     assert_int_equal(digest_of(DIGEST_SHA256, manifest.data, manifest.len, &digest, NULL), 0);
-    assert_int_equal(store_temp_new(s, &temp, NULL), 0);
+    assert_int_equal(store_temp_new(s, NULL, &temp, NULL), 0);
     assert_int_equal(file_write(temp.fd, STORE_CONFIG, config.data, config.len, 0600, NULL), 0);
     assert_int_equal(file_write(temp.fd, STORE_MANIFEST, manifest.data, manifest.len, 0600, NULL),
                      0);
-    assert_int_equal(store_commit_image(&temp, &digest, &image, NULL), 0);
+    assert_int_equal(store_commit_image(&temp, &digest, NULL, &image, NULL), 0);
     return digest;
 }
 

@@ -15,12 +15,10 @@
 #include <fcntl.h>
 #include <malloc.h>
 
-#define ROOT_IMAGE "root.erofs"
-#define ROOT_OK "root.ok"
 /* Only who has the lock on the image's name writes there. */
 #define ROOT_DRAFT "root.new"
 
-static const char *const root_names[] = { ROOT_IMAGE };
+static const char *const root_names[] = { STORE_ROOT };
 
 void rootfs_block_deinit(struct rootfs_block *b)
 {
@@ -148,14 +146,8 @@ static int write_ok(int folder_fd, struct sums *sums, mvm_error **err)
     unsigned char data[SUMS_SIZE_MAX];
     int r = sums_stamp(sums, folder_fd, root_names, err);
 
-    return r < 0 ? r : file_write(folder_fd, ROOT_OK, data, sums_encode(sums, data), 0600, err);
-}
-
-static int remove_file(int folder_fd, const char *name, mvm_error **err)
-{
-    if (unlinkat(folder_fd, name, 0) < 0 && errno != ENOENT)
-        return mvm_fail(err, MVM_E_SYS, errno, "remove '%s'", name);
-    return 0;
+    return r < 0 ? r
+                 : file_write(folder_fd, STORE_ROOT_OK, data, sums_encode(sums, data), 0600, err);
 }
 
 static int build_root(const struct block *b, struct sums *ret, mvm_error **err)
@@ -164,12 +156,14 @@ static int build_root(const struct block *b, struct sums *ret, mvm_error **err)
 
     ret->n = 1;
     file_sweep(fd);
-    r = remove_file(fd, ROOT_DRAFT, err);
+    r = path_remove_tree(fd, ROOT_DRAFT, err);
     if (r == 0)
-        r = remove_file(fd, ROOT_OK, err);
+        r = path_remove_tree(fd, STORE_ROOT_OK, err);
+    if (r == 0)
+        r = store_clear_odd(fd, STORE_ROOT, err);
     if (r == 0)
         r = write_draft(b, &ret->parts[0], err);
-    if (r == 0 && renameat(fd, ROOT_DRAFT, fd, ROOT_IMAGE) < 0)
+    if (r == 0 && renameat(fd, ROOT_DRAFT, fd, STORE_ROOT) < 0)
         r = mvm_fail(err, MVM_E_SYS, errno, "rename the new image");
     if (r == 0)
         r = write_ok(fd, ret, err);
@@ -185,7 +179,7 @@ static int mend_root(const struct block *b, struct sums *ret, mvm_error **err)
 {
     int fd = b->image->lock_fd;
 
-    if (sums_read(fd, ROOT_OK, 1, ret, NULL) == 0) {
+    if (sums_read(fd, STORE_ROOT_OK, 1, ret, NULL) == 0) {
         mvm_autoerror mvm_error *why = NULL;
         int r;
 
@@ -210,7 +204,7 @@ static int find_root(struct block *b, mvm_error **err)
     struct sums sums;
     int r;
 
-    r = sums_read(b->image->lock_fd, ROOT_OK, 1, &sums, NULL);
+    r = sums_read(b->image->lock_fd, STORE_ROOT_OK, 1, &sums, NULL);
     if (r < 0 || !sums_fit(&sums, b->image->lock_fd, root_names)) {
         r = store_lock_take(b->store, name.text, b->tick, &lock, err);
         if (r == 0)
@@ -243,7 +237,7 @@ static char *root_path(const struct block *b)
     const struct store_name name = store_image_name(&b->image->manifest);
     char *path;
 
-    return asprintf(&path, "%s/images/%s/" ROOT_IMAGE, b->store->path, name.text) < 0 ? NULL : path;
+    return asprintf(&path, "%s/images/%s/" STORE_ROOT, b->store->path, name.text) < 0 ? NULL : path;
 }
 
 static int list_extents(const struct block *b, struct rootfs_block *to, mvm_error **err)

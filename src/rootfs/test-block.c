@@ -41,7 +41,7 @@ static void layer_put(struct image_store *s, const struct digest *d, const char 
     mvm_autoclose int pin = -EBADF;
     struct layer_sums sums;
 
-    assert_int_equal(store_temp_new(s, &temp, NULL), 0);
+    assert_int_equal(store_temp_new(s, NULL, &temp, NULL), 0);
     assert_int_equal(store_layer_begin(&temp, d, &draft, NULL), 0);
     layer_write(&draft, path, blocks, &sums);
     assert_int_equal(store_layer_commit(&draft, &sums, NULL, &pin, NULL), 0);

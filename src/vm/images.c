@@ -8,9 +8,11 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <microvm/image.h>
+#include <stddef.h>
 
 static_assert(sizeof(mvm_image_info) == 56, "no holes, the same everywhere");
 static_assert(sizeof(mvm_image_removal) == 24, "no holes, the same everywhere");
+static_assert(sizeof(mvm_image_gc_options) == 24, "no holes, the same everywhere");
 
 struct entry {
     mvm_image_info info; /* borrows from the record and the text */
@@ -138,14 +140,46 @@ static void sweep_vms(const mvm_options *options)
         vmdir_sweep(fd, &log);
 }
 
-int mvm_image_gc(const mvm_options *options, int all, mvm_image_removal_fn *fn, void *user,
-                 mvm_error **err)
+/* The kernel's rule for openat2(2): what a newer caller sets, and we do not know, is refused. */
+static int wish_copy(const mvm_image_gc_options *from, mvm_image_gc_options *ret, mvm_error **err)
+{
+    const unsigned char *bytes = (const unsigned char *) from;
+    mvm_image_gc_options made = { 0 };
+    size_t n = from->struct_size < sizeof(made) ? from->struct_size : sizeof(made);
+    unsigned unknown = 0;
+
+    if (n < offsetof(mvm_image_gc_options, keep_bytes))
+        return mvm_fail(err, MVM_E_ARG, 0, "mvm_image_gc: options without their size");
+    memcpy(&made, from, n);
+    for (size_t i = sizeof(made); i < from->struct_size; i++)
+        unknown |= bytes[i];
+    if (unknown || (made.flags & ~(uint32_t) (MVM_IMAGE_GC_ALL | MVM_IMAGE_GC_VERIFY)))
+        return mvm_fail(err, MVM_E_UNSUPPORTED, 0,
+                        "mvm_image_gc: an option that this release does not know");
+    *ret = made;
+    return 0;
+}
+
+int mvm_image_gc(const mvm_options *options, const mvm_image_gc_options *wish,
+                 mvm_image_removal_fn *fn, void *user, mvm_error **err)
 {
     struct listener to = { .fn = fn, .user = user };
+    mvm_image_gc_options w = { .flags = 0 };
     mvm_auto(image_store) store = NULL;
-    int r;
+    struct image_gc_options o;
+    int r = wish ? wish_copy(wish, &w, err) : 0;
 
+    if (r < 0)
+        return r;
     sweep_vms(options);
+    o = (struct image_gc_options){
+        .all = w.flags & MVM_IMAGE_GC_ALL,
+        .verify = w.flags & MVM_IMAGE_GC_VERIFY,
+        .keep_bytes = w.keep_bytes,
+        .older_than_s = w.older_than_s,
+        .progress = options && options->progress ? options_progress : NULL,
+        .progress_user = (void *) options,
+    };
     r = open_store(options, &store, err);
-    return r < 0 ? r : image_gc(store, all != 0, forward, &to, err);
+    return r < 0 ? r : image_gc(store, &o, forward, &to, err);
 }

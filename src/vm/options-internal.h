@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "image/image.h"
 #include "image/registry-options.h"
 #include "runner/vsock-map.h"
 
@@ -56,5 +57,7 @@ struct mvm_options {
 bool vm_name_is_valid(const char *name);
 /* The log of these options as the inner folders take it; @options must outlive it. */
 struct log options_log(const mvm_options *options);
+/* Hands a report to the progress callback of these options, which is @user; there is one. */
+int options_progress(void *user, const struct image_progress *progress);
 
 #endif

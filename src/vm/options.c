@@ -301,3 +301,17 @@ struct log options_log(const mvm_options *o)
                          .user = (void *) o,
                          .level = (enum log_level) o->log_level };
 }
+
+int options_progress(void *user, const struct image_progress *p)
+{
+    const mvm_options *o = user;
+    const mvm_progress public = { .struct_size = sizeof(public),
+                                  .phase = (uint32_t) p->phase,
+                                  .layer = p->layer,
+                                  .layers = p->layers,
+                                  .done = p->done,
+                                  .total = p->total,
+                                  .name = p->name };
+
+    return o->progress(o->progress_user, &public);
+}

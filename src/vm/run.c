@@ -40,20 +40,6 @@ static void run_deinit(struct run *run)
 }
 MVM_DEFINE_AUTOVALUE(run, run_deinit)
 
-static int progress_forward(void *user, const struct image_progress *p)
-{
-    const mvm_options *o = user;
-    const mvm_progress public = { .struct_size = sizeof(public),
-                                  .phase = (uint32_t) p->phase,
-                                  .layer = p->layer,
-                                  .layers = p->layers,
-                                  .done = p->done,
-                                  .total = p->total,
-                                  .name = p->name };
-
-    return o->progress(o->progress_user, &public);
-}
-
 static int prepare_root(void *user, struct image_store *store, const struct image *image,
                         mvm_error **err)
 {
@@ -61,7 +47,7 @@ static int prepare_root(void *user, struct image_store *store, const struct imag
     const mvm_options *o = run->options;
 
     rootfs_block_deinit(&run->root);
-    return rootfs_block_open(store, image, o->progress ? progress_forward : NULL, (void *) o,
+    return rootfs_block_open(store, image, o->progress ? options_progress : NULL, (void *) o,
                              &run->root, err);
 }
 
@@ -71,7 +57,7 @@ static int run_pull(struct run *run, mvm_error **err)
     const mvm_options *o = run->options;
     const struct image_pull_options pull = { .policy = (enum image_pull_policy) o->pull_policy,
                                              .platform = o->platform,
-                                             .progress = o->progress ? progress_forward : NULL,
+                                             .progress = o->progress ? options_progress : NULL,
                                              .progress_user = (void *) o,
                                              .prepare = prepare_root,
                                              .prepare_user = run,

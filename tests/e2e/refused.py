@@ -25,13 +25,18 @@ class Options(e2e.Case):
     def test_commands_and_options(self):
         for args, says in ((['no-such-verb'], 'no-such-verb'), (['run'], 'image'),
                            (['run', '--nonsense'], '--nonsense'), (['run', '--name'], '--name'),
-                           (['pull'], 'image'), (['kernel', 'bake'], 'bake')):
+                           (['pull'], 'image'), (['kernel', 'bake'], 'bake'), (['rmi'], 'image'),
+                           (['gc', 'x'], 'no argument'), (['gc', '--keep', 'much'], "--keep 'much' is no size"),
+                           (['gc', '--older-than', 'long'], "--older-than 'long' is no time"),
+                           (['gc', '--older-than', '100001d'], 'up to 100000d'),
+                           (['gc', '--older-than', '2400001h'], 'up to 100000d'),
+                           (['gc', '--older-than', 'd'], 'no time')):
             with self.subTest(args=args):
                 self.refused(*args, says=[says])
 
     def test_options_of_every_command(self):
         """One line of our own each, and none of the C library's."""
-        for verb in ('run', 'pull', 'images', 'kernel', 'doctor'):
+        for verb in ('run', 'pull', 'images', 'rmi', 'gc', 'kernel', 'doctor'):
             for word, says in (('--nonsense', "'--nonsense' is not an option"), ('-Z', "'-Z' is not an option"),
                                ('--data-dir', "'--data-dir' wants a value"), ('--help=x', "'--help=x' takes no value")):
                 with self.subTest(verb=verb, word=word):
@@ -299,7 +304,7 @@ class Told(e2e.Case):
 
     def test_help_and_version(self):
         for args in (['--help'], ['run', '--help'], ['pull', '--help'], ['images', '--help'], ['kernel', '--help'],
-                     ['doctor', '--help']):
+                     ['doctor', '--help'], ['gc', '--help'], ['rmi', '--help']):
             with self.subTest(args=args):
                 result = self.host.command(*args)
                 self.assertEqual((result.status, result.err), (0, b''), result)
@@ -318,6 +323,33 @@ class Told(e2e.Case):
         self.assertIn(digest, record.values())
         table = self.host.command('images', '--data-dir', folder).out.decode()
         self.assertIn(self.host.sample, table)
+
+    def test_gc_takes_what_is_asked(self):
+        folder = str(self.host.base / 'home' / 'cleared')
+
+        def gc(*args):
+            told = self.host.command('gc', '--data-dir', folder, *args)
+            self.assertEqual((told.status, told.err), (0, b''), told)
+            return told.out.decode()
+
+        def pull():
+            pulled = self.host.command('pull', '--data-dir', folder, self.host.sample)
+            self.assertEqual(pulled.status, 0, pulled)
+            return pulled.out.decode().strip()
+        digest = pull()
+        self.assertEqual(gc('--keep', '100g', '--older-than', '100000d'), 'Reclaimed 0 B\n')
+        self.assertEqual(gc('--verify'), 'Damaged: 0 removed, 0 in use\nReclaimed 0 B\n')
+        manifest, = pathlib.Path(folder).rglob('manifest.json')
+        data = bytearray(manifest.read_bytes())
+        data[-1] ^= 1
+        manifest.write_bytes(data)
+        told = gc('--verify')
+        self.assertIn(f'Deleted damaged image: {digest}\n', told)
+        self.assertIn('Damaged: 1 removed, 0 in use\n', told)
+        for args in (['--keep', '0'], ['--keep', '1k'], ['--older-than', '0'], ['--all']):
+            with self.subTest(args=args):
+                pull()
+                self.assertIn(f'Deleted: {digest}\n', gc(*args))
 
     def test_pull_shows_a_bar_on_a_terminal_alone(self):
         folder = str(self.host.base / 'home' / 'bar')

@@ -7,6 +7,8 @@ import pathlib
 import re
 import resource
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -201,13 +203,85 @@ class Damage(storetest.StoreTest):
 
     def files(self):
         top = pathlib.Path(self.base, 'store')
-        return [p for place in ('layers', 'images') for p in sorted((top / place).rglob('*')) if p.is_file()]
+        return [p for place in ('layers', 'images') for p in sorted((top / place).rglob('*'))
+                if p.is_file() and p.name != 'used']      # which holds nothing
+
+    def file_of_use(self):
+        return pathlib.Path(self.base, 'store', 'images', *self.images(), 'used')
 
     def flip(self, path):
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         with open(path, 'r+b') as f:
             f.write(data)
+
+    def files_of_names(self):
+        return sorted(pathlib.Path(self.base, 'store', 'refs').iterdir())
+
+    def in_its_place(self, make):
+        def damage(path):
+            path.unlink()
+            make(path)
+            if self.user is not None:
+                os.chown(path, self.user, self.user, follow_symlinks=False)
+        return damage
+
+    def others(self):
+        """What is no regular file."""
+        target = pathlib.Path(self.base, 'not-ours')
+        target.write_text('stays')
+
+        def folder(path):
+            (path / 'sub').mkdir(parents=True)
+            (path / 'sub' / 'file').write_text('x')
+            (path / 'link').symlink_to(target)
+            if self.user is not None:
+                subprocess.run(['chown', '-hR', f'{self.user}:{self.user}', path], check=True)
+
+        def listen(path):
+            with socket.socket(socket.AF_UNIX) as s:
+                s.bind(f'/proc/self/fd/{self.folder_fd(path.parent)}/{path.name}')
+        return [(what, self.in_its_place(make)) for what, make in
+                (('folder', folder), ('link', lambda p: p.symlink_to(target)), ('FIFO', os.mkfifo),
+                 ('link to nothing', lambda p: p.symlink_to('nothing')), ('socket', listen))]
+
+    def folder_fd(self, path):
+        """Its name is short enough for a socket's address."""
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        self.addCleanup(os.close, fd)
+        return fd
+
+    def test_what_is_no_file_is_removed_and_made_anew(self):
+        for path in [*self.files(), *self.files_of_names(), self.file_of_use()]:
+            for what, damage in self.others():
+                with self.subTest(f'{path.name[-20:]} {what}'):
+                    damage(path)
+                    self.assertEqual(self.content(self.pull_good(self.name)), self.good)
+                    self.assertTrue(path.is_file() and not path.is_symlink())
+                    self.assert_whole()
+                    self.assertEqual(pathlib.Path(self.base, 'not-ours').read_text(), 'stays')
+
+    def test_remains_that_are_no_files_go_with_a_gc(self):
+        name = 'sha256-' + '0' * 64
+        for end in ('ok', 'data', 'index'):
+            path = pathlib.Path(self.base, 'store', 'layers', f'{name}.{end}')
+            for what, damage in self.others():
+                with self.subTest(f'{end} {what}'):
+                    path.touch()
+                    damage(path)
+                    self.assertEqual([line[0] for line in self.act('--gc')], ['litter'])
+                    self.assert_whole()
+
+    def test_image_that_is_no_folder_is_made_anew(self):
+        path = pathlib.Path(self.base, 'store', 'images', *self.images())
+        for what, damage in self.others()[1:]:
+            with self.subTest(what):
+                shutil.rmtree(path)
+                path.touch()
+                damage(path)
+                self.act('--list')
+                self.assertEqual(self.content(self.pull_good(self.name)), self.good)
+                self.assert_whole()
 
     def damages(self):
         return (('flipped', self.flip), ('truncated', lambda p: os.truncate(p, p.stat().st_size - 1)),
@@ -265,6 +339,122 @@ class Damage(storetest.StoreTest):
         command = re.search("cd '.*$", error).group(0)
         subprocess.run(['sh', '-c', command], check=True)
         self.assertEqual(self.content(self.pull_good(self.name)), self.good)
+
+
+    def stamp(self, record, *files):
+        """Writes the inode, size and times of the files into their record, as if nobody had touched them."""
+        data = bytearray(record.read_bytes())
+        for i, file in enumerate(files):
+            if file.exists():
+                st = file.stat()
+                struct.pack_into('<Qqq', data, 32 + 40 * i, st.st_ino, st.st_mtime_ns, st.st_ctime_ns)
+        data[-8:] = struct.pack('<Q', storetest.crc64(bytes(data[:-8])))
+        with open(record, 'r+b') as f:
+            f.write(data)
+
+    def hide(self, path):
+        """Makes a changed file look untouched."""
+        if path.suffix in ('.data', '.index'):
+            self.stamp(path.with_suffix('.ok'), path.with_suffix('.data'), path.with_suffix('.index'))
+        elif path.suffix == '.erofs':
+            self.stamp(path.with_suffix('.ok'), path)
+
+    def kinds(self):
+        return [line[0] for line in self.act('--gc', 'verify')]
+
+    def kind_of(self, path):
+        if path.parent.name == 'layers':
+            return 'damaged-layer'
+        return 'damaged-root' if path.name.startswith('root.') else 'damaged-image'
+
+    def test_every_file_is_read_by_a_verifying_gc(self):
+        self.assertEqual(self.kinds(), [])
+        for path in self.files():
+            with self.subTest(path.name[-20:]):
+                times = path.stat()
+                self.flip(path)
+                os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+                self.hide(path)
+                # Without its documents an image has no layers.
+                gone = [kind for kind in self.kinds() if kind != 'layer']
+                self.assertEqual(gone, [self.kind_of(path)])
+                self.assertEqual(self.kinds(), ['name'] if gone == ['damaged-image'] else [])
+                self.assertEqual(self.content(self.pull_good(self.name)), self.good)
+                self.assert_whole()
+
+    def test_damage_that_a_vm_uses_is_left_and_named(self):
+        self.environment = {'PULL_TOOL_HOLD': '1'}
+        holder = self.start(self.name, stdin=subprocess.PIPE)
+        self.assertTrue(holder.stdout.readline().endswith('root.erofs\n'))
+        self.environment = {}
+        image, = self.images()
+        for path in self.files():
+            if path.suffix in ('.data', '.erofs'):
+                with self.subTest(path.name[-20:]):
+                    before = path.read_bytes()
+                    self.flip(path)
+                    self.assertEqual([line[:2] for line in self.act('--gc', 'verify')],
+                                     [['kept-damaged', f'sha256:{image}']])
+                    with open(path, 'r+b') as f:
+                        f.write(before)
+        holder.communicate('')
+        self.assertEqual(self.kinds(), [])
+        self.assert_whole()
+
+
+class Keep(storetest.StoreTest):
+    """Which images go when not all can stay."""
+
+    def setUp(self):
+        super().setUp()
+        shared = layers('shared')
+        folder = self.layout(**{tag: ocilayout.Image(shared + layers(tag)) for tag in 'abc'})
+        self.names = [f'oci:{folder}:{tag}' for tag in 'abc']
+        for name in self.names:
+            self.pull_good(name)
+        for hours, name in enumerate(reversed(self.names), 1):
+            self.set_age(name, hours * 3600 - 60)
+
+    def folder_of(self, name):
+        digest, = [line[2] for line in self.act('--list')[:-1] if line[0] == name]
+        return pathlib.Path(self.base, 'store', 'images', digest.removeprefix('sha256:'))
+
+    def set_age(self, name, seconds):
+        os.utime(self.folder_of(name) / 'used', (time.time() - seconds,) * 2)
+
+    def left(self):
+        return [line[0] for line in self.act('--list')[:-1]]
+
+    def total(self):
+        return int(self.act('--list')[-1][1])
+
+    def test_least_recently_used_go_first(self):
+        self.assertEqual(self.act('--gc', f'keep={self.total()}'), [])
+        self.assertEqual([line[0] for line in self.act('--gc', f'keep={self.total() - 1}')], ['name', 'image', 'layer'])
+        self.assertEqual(self.left(), self.names[1:])
+        self.assertEqual([line[0] for line in self.act('--gc', 'keep=1')],
+                         ['name', 'image', 'name', 'image', 'layer', 'layer', 'layer'])
+        self.assertEqual(self.total(), 0)
+        self.assert_whole()
+
+    def test_a_start_counts_as_use(self):
+        self.pull_good(self.names[0], 'never')
+        self.act('--gc', f'keep={self.total() - 1}')
+        self.assertEqual(self.left(), [self.names[0], self.names[2]])
+        self.assertEqual(self.act('--gc', 'older=3600'), [])
+        self.set_age(self.names[2], 3660)
+        self.act('--gc', 'older=3600')
+        self.assertEqual(self.left(), self.names[:1])
+        self.assert_whole()
+
+    def test_without_a_stamp_the_time_of_making_counts(self):
+        for name in self.names:
+            (self.folder_of(name) / 'used').unlink()
+        self.assertEqual(self.act('--gc', 'older=3600'), [])
+        os.utime(self.folder_of(self.names[1]) / 'manifest.json', (time.time() - 7200,) * 2)
+        self.act('--gc', 'older=3600')
+        self.assertEqual(self.left(), [self.names[0], self.names[2]])
+        self.assert_whole()
 
 
 class Removal(storetest.StoreTest):

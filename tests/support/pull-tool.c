@@ -2,8 +2,8 @@
 /*
  * pull-tool STORE NAME [missing|always|never] [PLATFORM]: prints the paths of the root disk's
  * extents, the image of its names first. pull-tool STORE --list: prints one line a name, with
- * platform, digest, size and unique size; then the total. pull-tool STORE --gc [all] and pull-tool
- * STORE --remove NAME [force]: print what was removed.
+ * platform, digest, size and unique size; then the total. pull-tool STORE --gc [all] [verify]
+ * [keep=BYTES] [older=SECONDS] and pull-tool STORE --remove NAME [force]: print what was removed.
  *
  * An error is one line on stderr, "CODE message", and status 125. PULL_TOOL_CANCEL=N cancels at the
  * N-th progress report, PULL_TOOL_CANCEL_BUILD=N at the N-th of the build of the root filesystem
@@ -56,7 +56,10 @@ static int on_progress(void *user, const struct image_progress *p)
 
 static void on_removal(void *user, const struct image_removal *what)
 {
-    static const char *const kinds[] = { "name", "image", "layer", "litter", "kept" };
+    static const char *const kinds[] = { "name",          "image",        "layer",
+                                         "litter",        "kept",         "damaged-image",
+                                         "damaged-layer", "damaged-root", "damaged-name",
+                                         "kept-damaged" };
 
     (void) user;
     (void) printf("%s %s %llu\n", kinds[what->kind], what->name, (unsigned long long) what->bytes);
@@ -224,6 +227,34 @@ static int pull(struct tool *tool, mvm_error **err)
     return r < 0 ? r : print_root(tool);
 }
 
+static int gc(const struct tool *tool, mvm_error **err)
+{
+    struct image_gc_options o = { .all = false };
+    uint64_t number = 0;
+    bool good = true;
+
+    for (int i = 1; i < tool->argc && good; i++) {
+        const char *word = tool->argv[i];
+        const char *value = strchr(word, '=');
+
+        if (value)
+            good = scan_u64(value + 1, strlen(value + 1), UINT64_MAX, &number);
+        if (strcmp(word, "all") == 0)
+            o.all = true;
+        else if (strcmp(word, "verify") == 0)
+            o.verify = true;
+        else if (scan_has_prefix(word, "keep="))
+            o.keep_bytes = number;
+        else if (scan_has_prefix(word, "older="))
+            o.older_than_s = number;
+        else
+            good = false;
+    }
+    if (!good)
+        return mvm_fail(err, MVM_E_ARG, 0, "--gc takes all, verify, keep=BYTES, older=SECONDS");
+    return image_gc(tool->store, &o, on_removal, NULL, err);
+}
+
 static int act(struct tool *tool, mvm_error **err)
 {
     const char *verb = tool->argv[0];
@@ -231,7 +262,7 @@ static int act(struct tool *tool, mvm_error **err)
     if (strcmp(verb, "--list") == 0)
         return list(tool->store, err);
     if (strcmp(verb, "--gc") == 0)
-        return image_gc(tool->store, tool->argc > 1, on_removal, NULL, err);
+        return gc(tool, err);
     if (strcmp(verb, "--remove") == 0 && tool->argc > 1)
         return image_remove(tool->store, tool->argv[1], tool->argc > 2, on_removal, NULL, err);
     return pull(tool, err);
@@ -245,9 +276,10 @@ int main(int argc, char **argv)
     int r;
 
     if (argc < 3 || argc > 5) {
-        (void) fprintf(stderr,
-                       "usage: pull-tool STORE NAME [missing|always|never] [PLATFORM]\n"
-                       "       pull-tool STORE --list | --gc [all] | --remove NAME [force]\n");
+        (void) fprintf(
+            stderr,
+            "usage: pull-tool STORE NAME [missing|always|never] [PLATFORM]\n"
+            "       pull-tool STORE --list | --gc [all|verify|keep=N|older=N]... | --remove NAME [force]\n");
         return 2;
     }
     r = image_store_open(argv[1], &store, &error);

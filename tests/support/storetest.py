@@ -222,7 +222,7 @@ class StoreTest(unittest.TestCase):
             self.assertEqual(json.loads(manifest)['config']['digest'], ocilayout.digest(config))
             wanted |= {d.replace(':', '-') for d in json.loads(config)['rootfs']['diff_ids']}
             self.check_record(image / 'root.ok', image / 'root.erofs')
-            self.assertEqual({p.name for p in image.iterdir()},
+            self.assertEqual({p.name for p in image.iterdir()} - {'used'},
                              {'manifest.json', 'config.json', 'root.erofs', 'root.ok'})
         self.assertEqual({p.name.split('.')[0] for p in (top / 'layers').iterdir()}, wanted)
         for layer in wanted:
