@@ -2,7 +2,7 @@
 /* A file with credentials: what is taken from it can stand in a header, and keys that are there are
  * found. */
 #include "image/auth-config.h"
-#include "image/base64.h"
+#include "base/base64.h"
 
 #include <assert.h>
 #include <jansson.h>
