@@ -216,18 +216,22 @@ class Helpers(Case):
         self.assertIn('none are known', self.pull_bad(self.name, 'always'))
 
     def test_helpers_that_fail_are_named(self):
-        self.helper('crash', 'echo no keyring here; exit 3')
+        self.helper('crash', f'echo token {SECRET}; echo {SECRET} >&2; exit 3')
         self.helper('leak', f'echo \'{{"Username":"alice","Secret":"{SECRET}"}}\'; exit 3')
         self.helper('killed', 'kill -9 $$')
-        self.helper('junk', 'echo "<html>"')
+        self.helper('junk', f'echo "{SECRET}"')
+        self.helper('cut', f'echo \'{{"Username":"alice","Secret":"{SECRET}\'')
         self.helper('half', 'echo \'{"Username":"alice"}\'')
         self.helper('much', 'exec head -c 70000 /dev/zero')
         self.helper('evil', 'printf \'{"Username":"a\\\\nb","Secret":"x"}\'')
-        for name, words in (('crash', 'docker-credential-crash: ended with status 3: no keyring here'),
-                            ('leak', 'docker-credential-leak: ended with status 3'), ('killed', 'signal 9'),
-                            ('junk', 'docker-credential-junk: answer: not JSON'), ('half', 'a secret are wanted'),
-                            ('much', 'docker-credential-much'), ('evil', 'the user name has characters'),
-                            ('absent', 'docker-credential-absent: no such program in PATH'),
+        asked = f', asked for {self.server.address}: '
+        answered = asked + 'ended with status 0, but its answer is no credentials; '
+        for name, words in (('crash', f'docker-credential-crash{asked}ended with status 3; '),
+                            ('leak', f'docker-credential-leak{asked}ended with status 3; '),
+                            ('killed', f'docker-credential-killed{asked}ended with signal 9; '),
+                            ('junk', f'docker-credential-junk{answered}'), ('cut', f'docker-credential-cut{answered}'),
+                            ('half', answered), ('evil', answered), ('much', f'docker-credential-much{asked}'),
+                            ('absent', f'docker-credential-absent{asked}no such program in PATH'),
                             ('../x', 'not the name of a credential helper')):
             with self.subTest(name):
                 self.config({'credsStore': name})
@@ -247,7 +251,7 @@ class Helpers(Case):
         self.server.hooks = [('^/v2/', self.wants('Bearer never', challenge=f'Bearer realm="{realm}"')),
                              ('^/token', always(200, b'{"token":"good"}'))]
         error = self.pull_bad(self.name)
-        self.assertIn('docker-credential-absent: no such program', error)
+        self.assertIn(f'docker-credential-absent, asked for {self.server.address}: no such program', error)
         self.assertIn('without credentials', error)
 
     def test_helper_that_hangs_is_ended_by_a_cancel(self):
