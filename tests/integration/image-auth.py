@@ -6,10 +6,13 @@ import base64
 import json
 import os
 import pathlib
+import socket
+import ssl
 import subprocess
 import sys
 import time
 import urllib.parse
+import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
 import badregistry
@@ -441,6 +444,36 @@ class Trust(Case):
         self.pull_good(self.name)
         self.environment['PULL_TOOL_INSECURE'] = '127.0.0.1'     # another port
         self.assertIn('certificate', self.pull_bad(self.name, 'always'))
+
+    def handshake(self, version):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(self.authority.certificate)
+        context.set_ciphers('DEFAULT:@SECLEVEL=0')
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')     # old versions are deprecated
+            context.minimum_version = version
+        with socket.create_connection(('127.0.0.1', self.server.port)) as connection, \
+                context.wrap_socket(connection, server_hostname='localhost') as tls:
+            return tls.version()
+
+    def test_tls_older_than_1_2_is_refused(self):
+        self.environment['PULL_TOOL_CA'] = self.authority.certificate
+        # OpenSSL's own configuration may refuse it too, which is not what is asked here.
+        loose = self.write('openssl.cnf', 'openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n'
+                                          '[c]\nMinProtocol = TLSv1\nCipherString = DEFAULT@SECLEVEL=0\n')
+        self.environment['OPENSSL_CONF'] = loose
+        for insecure in ('', None):
+            self.server.close()
+            self.serve(version=ssl.TLSVersion.TLSv1_1)
+            self.assertEqual(self.handshake(ssl.TLSVersion.TLSv1_1), 'TLSv1.1')
+            self.environment['PULL_TOOL_INSECURE'] = self.server.address if insecure is None else insecure
+            error = self.pull_bad(self.name)
+            self.assertRegex(error, 'GET https://.*(alert protocol version|unsupported protocol)')
+            self.assertEqual(self.server.requests, [])
+        self.environment['PULL_TOOL_INSECURE'] = ''
+        self.server.close()
+        self.serve(version=ssl.TLSVersion.TLSv1_2)
+        self.pull_good(self.name)
 
     def test_insecurity_is_for_the_registry_alone(self):
         other = badregistry.BadRegistry(self.good.blobs, tls=self.server_pair)
