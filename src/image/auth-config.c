@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image/auth-config.h"
 
+#include "base/base64.h"
 #include "base/json.h"
 #include "base/scan.h"
-#include "image/base64.h"
 
 #include <strings.h>
 

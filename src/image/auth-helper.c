@@ -16,8 +16,6 @@
 #define HELPER_TOKEN_USER "<token>"
 /* For a helper, after a cancel, to end by itself. */
 #define HELPER_END_MS 20
-/* Of what a helper says in an error. */
-#define HELPER_SAID_MAX 200
 
 static bool name_is_valid(const char *name)
 {
@@ -72,16 +70,24 @@ static int watch(void *user)
     return image_tick(user, NULL) < 0;
 }
 
-/* Its first line, unless that could be an answer, which has a secret in it. */
-static int refuse(struct child_status status, const char *said, mvm_error **err)
+/* What it printed may be a secret, or have one in it (image.md I-70): nothing of it is told, nor
+ * what a parser says of it. */
+static int take_answer(struct child_status status, const char *out, struct credentials *ret,
+                       mvm_error **err)
 {
-    size_t n = strcspn(said, "\r\n");
+    int r;
 
-    if (strchr(said, '{') || strchr(said, '"'))
-        n = 0;
-    return mvm_fail(err, MVM_E_CHILD, 0, "ended with %s %d%s%.*s",
-                    status.exited ? "status" : "signal", status.code, n > 0 ? ": " : "",
-                    n < HELPER_SAID_MAX ? (int) n : HELPER_SAID_MAX, said);
+    if (status.exited && status.code == 0) {
+        r = auth_helper_parse(out, strlen(out), ret, NULL);
+        if (r == MVM_E_NOMEM)
+            return mvm_fail_nomem(err);
+        return r < 0 ? mvm_fail(err, r, 0, "ended with status 0, but its answer is no credentials")
+                     : 0;
+    }
+    if (strstr(out, HELPER_NOT_FOUND))
+        return 0;
+    return mvm_fail(err, MVM_E_CHILD, 0, "ended with %s %d", status.exited ? "status" : "signal",
+                    status.code);
 }
 
 static int run(const char *program, const char *key, struct image_tick *tick,
@@ -112,10 +118,7 @@ static int run(const char *program, const char *key, struct image_tick *tick,
     r = child_run(&spec, AUTH_HELPER_MS, AUTH_HELPER_MAX, &out, err);
     if (r < 0)
         return r;
-    if (status.exited && status.code == 0)
-        r = auth_helper_parse(out, strlen(out), ret, err);
-    else if (!strstr(out, HELPER_NOT_FOUND))
-        r = refuse(status, out, err);
+    r = take_answer(status, out, ret, err);
     explicit_bzero(out, strlen(out));
     return r;
 }
@@ -134,5 +137,5 @@ int auth_helper_get(const char *name, const char *key, struct image_tick *tick,
         return mvm_fail_nomem(err);
     }
     r = run(program, key, tick, ret, err);
-    return r < 0 ? mvm_context(err, r, "credential helper %s", program) : 0;
+    return r < 0 ? mvm_context(err, r, "credential helper %s, asked for %s", program, key) : 0;
 }

@@ -11,7 +11,8 @@
 #define AUTH_HELPER_MS 30000
 #define AUTH_HELPER_NAME_MAX 64
 
-/* *ret stays empty when the helper knows none. */
+/* *ret stays empty when the helper knows none. An error says how the helper ended, and nothing of
+ * what it printed. */
 int auth_helper_get(const char *name, const char *key, struct image_tick *tick,
                     struct credentials *ret, mvm_error **err);
 int auth_helper_parse(const char *text, size_t len, struct credentials *ret, mvm_error **err);

@@ -35,6 +35,8 @@ struct disk_download {
     uint64_t kept, at; /* bytes in the part; of these, handed out */
     bool ended;
     unsigned tries;             /* since the last byte */
+    unsigned slow;              /* tries that were given up for their speed */
+    uint64_t slow_at;           /* bytes that were there at the last of them */
     struct digest_stream *hash; /* owned */
     unsigned char *block;       /* owned */
 };
@@ -156,7 +158,7 @@ int disk_download_restart(struct disk_download *d, mvm_error **err)
     disk_answer_deinit(&d->answer);
     disk_validator_deinit(&d->first);
     digest_stream_free(steal_ptr(&d->hash));
-    d->kept = d->at = d->total = 0;
+    d->kept = d->at = d->total = d->slow_at = 0;
     d->has_total = d->ended = false;
     if (ftruncate(d->fd, 0) < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "empty '%s'", d->part);
@@ -186,7 +188,7 @@ static int names_make(struct disk_download *d, mvm_error **err)
 int disk_download_open(const struct disk_request *request, struct disk_download **ret,
                        mvm_error **err)
 {
-    const struct http_limits limits = HTTP_LIMITS_DEFAULT;
+    struct http_limits limits = HTTP_LIMITS_DEFAULT;
     mvm_auto(disk_download) d = calloc(1, sizeof(*d));
     int r;
 
@@ -197,6 +199,8 @@ int disk_download_open(const struct disk_request *request, struct disk_download 
     d->block = malloc(DOWNLOAD_BLOCK);
     if (!d->block)
         return mvm_fail_nomem(err);
+    if (request->slow_ms > 0)
+        limits.stall_ms = limits.slow_ms = request->slow_ms;
     boot_id_read(d->boot_id);
     r = names_make(d, err);
     if (r == 0)
@@ -294,6 +298,17 @@ static uint64_t wait_ms(const struct disk_download *d)
     return d->answer.retry_after_ms > ms ? d->answer.retry_after_ms : ms;
 }
 
+/* After a try that failed: one that dripped brought something, and yet must not go on for ever. */
+static bool is_too_slow(struct disk_download *d)
+{
+    if (!http_client_slow(d->http))
+        return false;
+    if (d->kept - d->slow_at >= HTTP_SLOW_FORGIVEN)
+        d->slow = 0;
+    d->slow_at = d->kept;
+    return ++d->slow >= DISK_TRIES;
+}
+
 /* More bytes, or the end, whatever it takes. */
 static int fetch_more(struct disk_download *d, mvm_error **err)
 {
@@ -307,9 +322,11 @@ static int fetch_more(struct disk_download *d, mvm_error **err)
 
         if (r == 0)
             return 0;
-        if (!again || ++d->tries >= DISK_TRIES) {
+        if (!again || ++d->tries >= DISK_TRIES || is_too_slow(d)) {
             error_move(err, steal_ptr(&why));
-            return again ? mvm_context(err, r, "after %u tries", d->tries) : r;
+            return again ? mvm_context(err, r, "after %u tries",
+                                       d->slow > d->tries ? d->slow : d->tries)
+                         : r;
         }
         ms = wait_ms(d);
         disk_answer_deinit(&d->answer);

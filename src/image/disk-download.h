@@ -15,7 +15,8 @@
 
 #define DISK_PART_PREFIX ".download-"
 #define DISK_PART_SUFFIX ".json"
-/* Tries, one after the other, that bring not a single byte more. */
+/* Tries, one after the other, that bring not a single byte more; and tries in all that end because
+ * what they bring comes too slowly. */
 #define DISK_TRIES 5
 
 struct disk_request { /* all borrowed */
@@ -23,7 +24,8 @@ struct disk_request { /* all borrowed */
     const char *name; /* one component */
     int dir_fd;
     uint64_t max_bytes;
-    bool verified; /* the whole is compared with a digest later */
+    bool verified;    /* the whole is compared with a digest later */
+    uint64_t slow_ms; /* over which the speed is measured; 0: HTTP_SLOW_MS */
     struct image_tick *tick;
 };
 
@@ -74,6 +76,7 @@ struct disk_answer {
 };
 void disk_answer_deinit(struct disk_answer *a);
 MVM_DEFINE_AUTOVALUE(disk_answer, disk_answer_deinit)
+/* Through redirects, to where url_may_lead() lets them go, and from https to https alone. */
 int disk_http_get(struct http_client *http, const char *url, uint64_t from, struct disk_answer *ret,
                   mvm_error **err);
 /* "bytes FROM-TO/TOTAL" (RFC 9110, 14.4); the total may be "*". */

@@ -117,17 +117,40 @@ static int get_once(struct http_client *http, const char *url, uint64_t from, st
     return r;
 }
 
+/* @origin: the URL that the user gave. */
+static int check_target(const char *origin, const char *at, const char *to, mvm_error **err)
+{
+    mvm_autovalue(url) from = { 0 }, here = { 0 }, next = { 0 };
+    int r = url_parse(origin, &from, err);
+
+    if (r == 0)
+        r = url_parse(at, &here, err);
+    if (r == 0)
+        r = url_parse(to, &next, err);
+    if (r < 0)
+        return mvm_context(err, r, "redirect");
+    if (here.https && !next.https)
+        return mvm_fail(err, MVM_E_NET, 0, "redirected from https to http on '%s'", next.host);
+    return url_may_lead(&from, &next)
+               ? 0
+               : mvm_fail(err, MVM_E_NET, 0,
+                          "redirect: '%s' has no business to send us to the internal address '%s'",
+                          from.host, next.host);
+}
+
 /* 1: *url is now where the redirect leads; 0: it is none. */
-static int redirect(struct disk_answer *a, char **url, mvm_error **err)
+static int redirect(struct disk_answer *a, const char *origin, char **url, mvm_error **err)
 {
     mvm_autofree char *next = NULL;
     long status = http_status(a->response);
     const char *to = http_redirect_url(a->response);
+    int r;
 
     if (status < 300 || status >= 400 || !to)
         return 0;
-    if (scan_has_prefix(*url, "https:") && !scan_has_prefix(to, "https:"))
-        return mvm_fail(err, MVM_E_NET, 0, "redirected from https to something else");
+    r = check_target(origin, *url, to, err);
+    if (r < 0)
+        return r;
     next = strdup(to);
     if (!next)
         return mvm_fail_nomem(err);
@@ -148,7 +171,7 @@ int disk_http_get(struct http_client *http, const char *url, uint64_t from, stru
         r = n > REDIRECTS_MAX ? mvm_fail(err, MVM_E_NET, 0, "more than %d redirects", REDIRECTS_MAX)
                               : get_once(http, at, from, &a, err);
         if (r == 0)
-            r = redirect(&a, &at, err);
+            r = redirect(&a, url, &at, err);
     }
     if (r == 0)
         r = take_answer(&a, from, err);

@@ -16,6 +16,7 @@ struct http_client {
     struct http_limits limits;
     struct image_tick *tick; /* borrowed */
     bool untrusted;          /* see http_client_untrusted() */
+    bool slow;               /* see http_client_slow() */
 };
 
 struct http_response {
@@ -33,6 +34,9 @@ struct http_response {
     bool ended;
     CURLcode result; /* once it has ended */
     bool seen;       /* a byte came since the flag was last cleared */
+    /* Of the body's speed, since it was last measured: what came, and how long it was waited for.
+     * The time in which the caller does something else is not the peer's. */
+    uint64_t came, waited_ms;
 };
 
 /* http-setup.c: makes the transfer what @request says. */

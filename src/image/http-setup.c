@@ -19,6 +19,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *user)
     }
     memcpy(r->body + r->end, data, len);
     r->end += len;
+    r->came += len;
     return len;
 }
 

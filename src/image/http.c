@@ -50,6 +50,11 @@ struct image_tick *http_client_tick(const struct http_client *c)
     return c->tick;
 }
 
+bool http_client_slow(const struct http_client *c)
+{
+    return c->slow;
+}
+
 bool http_client_untrusted(const struct http_client *c)
 {
     return c->untrusted;
@@ -114,20 +119,53 @@ static int transfer_result(const struct http_response *r, mvm_error **err)
                     r->error[0] ? r->error : r->curl->easy_strerror(r->result));
 }
 
+/* After @ms more of waiting: is the body too slow? */
+static int check_rate(struct http_response *r, uint64_t ms, mvm_error **err)
+{
+    const struct http_limits *l = &r->client->limits;
+    const uint64_t window_ms = l->slow_ms > l->stall_ms ? l->slow_ms : l->stall_ms;
+
+    r->waited_ms += ms;
+    if (r->waited_ms < window_ms || r->ended)
+        return 0;
+    if (r->came < r->waited_ms * HTTP_RATE_MIN / 1000) {
+        r->client->slow = true;
+        return mvm_fail(err, MVM_E_NET, 0, "too slow: %llu bytes in %llu ms",
+                        (unsigned long long) r->came, (unsigned long long) r->waited_ms);
+    }
+    r->came = r->waited_ms = 0;
+    return 0;
+}
+
+static int check_times(struct http_response *r, bool head, uint64_t start_ms, uint64_t last_ms,
+                       mvm_error **err)
+{
+    const uint64_t now_ms = clock_now_ms(), stall_ms = r->client->limits.stall_ms;
+
+    if (now_ms - last_ms > stall_ms)
+        return mvm_fail(err, MVM_E_NET, 0, "no byte for %llu ms", (unsigned long long) stall_ms);
+    if (head && !r->headers_done && now_ms - start_ms > stall_ms * HTTP_HEAD_STALLS)
+        return mvm_fail(err, MVM_E_NET, 0, "too slow: no whole answer in %llu ms",
+                        (unsigned long long) (stall_ms * HTTP_HEAD_STALLS));
+    return 0;
+}
+
 /* Pumps until @r has what is waited for; the head (@head) or a byte of the body, or has ended. */
 static int wait_for(struct http_response *r, bool head, mvm_error **err)
 {
-    uint64_t last_ms = clock_now_ms();
+    uint64_t start_ms = clock_now_ms(), last_ms = start_ms, before_ms;
     int res = 0;
 
     while (res == 0 && !r->ended && (head ? !r->headers_done : r->end == r->start)) {
         r->seen = false;
+        before_ms = clock_now_ms();
         res = pump(r, err);
         if (r->seen)
             last_ms = clock_now_ms();
-        else if (res == 0 && clock_now_ms() - last_ms > r->client->limits.stall_ms)
-            res = mvm_fail(err, MVM_E_NET, 0, "no byte for %llu ms",
-                           (unsigned long long) r->client->limits.stall_ms);
+        if (res == 0)
+            res = check_times(r, head, start_ms, last_ms, err);
+        if (res == 0 && !head)
+            res = check_rate(r, clock_now_ms() - before_ms, err);
     }
     return res;
 }
@@ -174,7 +212,7 @@ int http_send(struct http_client *c, const struct http_request *request, struct 
     int res = response_new(c, &r, err);
 
     *ret_retryable = false;
-    c->untrusted = false;
+    c->untrusted = c->slow = false;
     if (res == 0)
         res = http_setup(r, request, err);
     if (res < 0)

@@ -19,9 +19,18 @@
  * I-89). */
 #define HTTP_CONNECT_MS 30000
 #define HTTP_STALL_MS 60000
-#define HTTP_LIMITS_DEFAULT                                      \
-    {                                                            \
-        .connect_ms = HTTP_CONNECT_MS, .stall_ms = HTTP_STALL_MS \
+/* A body that comes slower than this, averaged over this time of waiting for it, is as good as
+ * standing still: a modem brings more, and a peer that drips would else hold a pull for months. The
+ * time is that of a stall where that is longer. */
+#define HTTP_RATE_MIN 1024 /* bytes a second */
+#define HTTP_SLOW_MS 60000
+/* Bytes after which a peer that was too slow has made up for it. */
+#define HTTP_SLOW_FORGIVEN (1u << 20)
+/* All of the head has to be there in so many times that of a stall. */
+#define HTTP_HEAD_STALLS 5
+#define HTTP_LIMITS_DEFAULT                                                                \
+    {                                                                                      \
+        .connect_ms = HTTP_CONNECT_MS, .stall_ms = HTTP_STALL_MS, .slow_ms = HTTP_SLOW_MS, \
     }
 /* All headers of an answer, those of interim ones included: registries send some 2 KiB. */
 #define HTTP_HEAD_MAX (256u << 10)
@@ -29,6 +38,7 @@
 struct http_limits {
     uint64_t connect_ms;
     uint64_t stall_ms;
+    uint64_t slow_ms;
 };
 
 struct http_client;
@@ -44,6 +54,8 @@ void http_client_set_stall(struct http_client *c, uint64_t stall_ms);
 struct image_tick *http_client_tick(const struct http_client *c);
 /* The last request got no answer because the peer's certificate is not one that we trust. */
 bool http_client_untrusted(const struct http_client *c);
+/* The last body was given up because it came too slowly. */
+bool http_client_slow(const struct http_client *c);
 
 /* Whom to trust beyond the system's own certificates, and what to show. */
 struct http_tls {
@@ -79,7 +91,8 @@ const char *http_header(struct http_response *r, const char *name, size_t n);
 /* Where a redirect leads, as an absolute URL; NULL: nowhere. Borrowed. */
 const char *http_redirect_url(struct http_response *r);
 bool http_length(struct http_response *r, uint64_t *ret);
-/* Up to @len bytes of the body, 0 at its end; MVM_E_NET when the peer broke off or stood still. */
+/* Up to @len bytes of the body, 0 at its end; MVM_E_NET when the peer broke off, stood still
+ * or was too slow. */
 ssize_t http_read(struct http_response *r, void *data, size_t len, mvm_error **err);
 /* The whole body; more than @max bytes is MVM_E_LIMIT. *ret is NUL-ended. */
 int http_read_all(struct http_response *r, size_t max, char **ret, size_t *ret_len,

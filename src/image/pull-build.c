@@ -9,7 +9,7 @@ static int read_config(struct pull *p, char **ret, size_t *ret_len, mvm_error **
 {
     const struct oci_descriptor *d = &p->found.doc.manifest.config;
     mvm_auto(blob_reader) reader = NULL;
-    int r = p->source->open_blob(p->source, d, &p->tick, &reader, err);
+    int r = image_source_open_blob(p->source, d, &p->tick, &reader, err);
 
     return r < 0 ? r : blob_read_all(reader, d, OCI_CONFIG_MAX, ret, ret_len, err);
 }

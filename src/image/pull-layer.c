@@ -15,7 +15,7 @@ static int convert(const struct pull_fetch *f, const struct pull_layer *layer,
     };
     mvm_auto(blob_reader) reader = NULL;
     mvm_auto(layer_stream) stream = NULL;
-    int r = f->source->open_blob(f->source, layer->blob, tick, &reader, err);
+    int r = image_source_open_blob(f->source, layer->blob, tick, &reader, err);
 
     if (r == 0)
         r = layer_stream_new(reader, &expect, &stream, err);

@@ -4,9 +4,9 @@
  * and not before, since a helper program may have to be run for them; where there are none a bearer
  * token may still be had by anybody.
  */
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/scan.h"
-#include "image/base64.h"
 #include "image/registry-internal.h"
 
 #include <time.h>

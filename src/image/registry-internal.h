@@ -100,6 +100,7 @@ struct registry_request {
     const struct url *authorized; /* that host */
     enum registry_scheme scheme;  /* by which the registry is asked */
     unsigned tries;               /* at least 1 */
+    bool foreign;                 /* to another place that the manifest names */
 };
 
 /* registry-request.c: sends to @url with retries and redirects; any status is an answer. */
@@ -140,6 +141,15 @@ int credentials_basic(const struct credentials *c, char **ret, mvm_error **err);
 
 /* registry-error.c: the error of an answer that is not what was wanted. */
 int registry_fail(struct http_response *r, const char *method, const char *url, mvm_error **err);
+
+/* registry-foreign.c: GET of a blob from a URL of its descriptor, without credentials; 200 or 206,
+ * else an error. @e is the registry. */
+int registry_foreign_get(struct endpoint *e, struct http_client *c, const char *url,
+                         const struct registry_request *rq, struct http_response **ret,
+                         mvm_error **err);
+/* May a manifest of the registry send us to @to? By https, or by http where the registry may be
+ * asked so, and as url_may_lead() says. */
+int registry_check_foreign(const struct endpoint *e, const char *to, mvm_error **err);
 
 /* registry-blob.c */
 int registry_open_blob(struct image_source *base, const struct oci_descriptor *d,

@@ -25,6 +25,7 @@ struct registry_options {
     char *auth_file;      /* owned: the one file with credentials; NULL: the usual places */
     struct strv certs_dirs; /* in place of the usual ones, where not empty */
     uint64_t stall_ms;      /* a peer may be silent for so long; 0: HTTP_STALL_MS */
+    uint64_t slow_ms;       /* over which its speed is measured; 0: HTTP_SLOW_MS */
 };
 
 /* "[REGISTRY=]URL"; without a registry it is Docker Hub's. MVM_E_ARG for another form, MVM_E_LIMIT

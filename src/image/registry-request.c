@@ -144,8 +144,13 @@ static int check_redirect(const struct endpoint *e, const struct registry_reques
                           const char *from, const char *to, mvm_error **err)
 {
     mvm_autovalue(url) a = { 0 }, b = { 0 };
-    int r = registry_check_target(&e->urls[rq->scheme], e->insecure, to, "redirect", err);
+    int r;
 
+    if (rq->foreign) {
+        r = registry_check_foreign(e, to, err);
+        return r < 0 ? mvm_context(err, r, "redirect") : 0;
+    }
+    r = registry_check_target(&e->urls[rq->scheme], e->insecure, to, "redirect", err);
     if (r < 0 || !rq->form)
         return r;
     r = url_parse(from, &a, err);
@@ -172,7 +177,8 @@ int registry_send(struct endpoint *e, struct http_client *c, const char *url,
 
         if (r < 0)
             return r;
-        endpoint_set_scheme(e, rq->scheme);
+        if (!rq->foreign)
+            endpoint_set_scheme(e, rq->scheme);
         next = is_redirect(http_status(response)) ? http_redirect_url(response) : NULL;
         if (!next) {
             *ret = steal_ptr(&response);

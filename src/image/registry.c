@@ -21,6 +21,8 @@ int registry_take_client(struct registry *g, struct image_tick *tick, struct htt
     }
     if (g->options->stall_ms > 0)
         limits.stall_ms = g->options->stall_ms;
+    if (g->options->slow_ms > 0)
+        limits.slow_ms = g->options->slow_ms;
     return http_client_new(&limits, tick, ret, err);
 }
 

@@ -37,7 +37,7 @@ static int descend(struct image_source *source, const struct oci_platform *want,
     int r = oci_index_choose(&doc->index, NULL, want, &d, err);
 
     if (r == 0)
-        r = source->open_manifest(source, d, &next, err);
+        r = image_source_open_manifest(source, d, &next, err);
     if (r < 0)
         return r;
     source_document_deinit(text);

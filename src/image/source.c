@@ -25,6 +25,65 @@ void source_document_deinit(struct source_document *doc)
     *doc = (struct source_document){ 0 };
 }
 
+int image_source_open_manifest(struct image_source *source, const struct oci_descriptor *d,
+                               struct source_document *ret, mvm_error **err)
+{
+    mvm_autovalue(source_document) doc = { 0 };
+
+    if (!d->data)
+        return source->open_manifest(source, d, ret, err);
+    doc.text = mem_array((size_t) d->size + 1, 1);
+    doc.media_type = strdup(d->media_type);
+    if (!doc.text || !doc.media_type)
+        return mvm_fail_nomem(err);
+    memcpy(doc.text, d->data, (size_t) d->size);
+    doc.len = (size_t) d->size;
+    *ret = doc;
+    doc = (struct source_document){ 0 };
+    return 0;
+}
+
+/* The content inside a descriptor. */
+struct inline_reader {
+    struct blob_reader base;
+    const struct oci_descriptor *d; /* borrowed */
+    size_t at;
+};
+
+static ssize_t inline_read(struct blob_reader *base, void *data, size_t len, mvm_error **err)
+{
+    struct inline_reader *b = (struct inline_reader *) base;
+    size_t left = (size_t) b->d->size - b->at, n = left < len ? left : len;
+
+    (void) err;
+    memcpy(data, b->d->data + b->at, n);
+    b->at += n;
+    return (ssize_t) n;
+}
+
+static void inline_free(struct blob_reader *base)
+{
+    free(base);
+}
+
+int image_source_open_blob(struct image_source *source, const struct oci_descriptor *d,
+                           struct image_tick *tick, struct blob_reader **ret, mvm_error **err)
+{
+    struct inline_reader *b;
+
+    if (!d->data)
+        return source->open_blob(source, d, tick, ret, err);
+    b = calloc(1, sizeof(*b));
+    if (!b)
+        return mvm_fail_nomem(err);
+    b->base = (struct blob_reader){
+        .read = inline_read, .free = inline_free, .has_size = true, .size = d->size
+    };
+    b->d = d;
+    *ret = &b->base;
+    return 0;
+}
+
 static int fail_size(uint64_t got, const char *more, uint64_t want, mvm_error **err)
 {
     return mvm_fail(err, MVM_E_DIGEST, 0, "%llu bytes%s, manifest says %llu",

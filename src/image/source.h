@@ -62,8 +62,8 @@ struct image_source {
                      struct source_document *ret, mvm_error **err);
     int (*open_manifest)(struct image_source *source, const struct oci_descriptor *d,
                          struct source_document *ret, mvm_error **err);
-    /* By several threads at once, once the documents have been read. @tick is borrowed and must
-     * outlive the reader; NULL: nobody is told. */
+    /* By several threads at once, once the documents have been read. @d and @tick are borrowed and
+     * must outlive the reader; without a tick nobody is told. */
     int (*open_blob)(struct image_source *source, const struct oci_descriptor *d,
                      struct image_tick *tick, struct blob_reader **ret, mvm_error **err);
     /* A blob that it gave was wrong, by its digest. Whether the next one comes from somewhere else,
@@ -73,6 +73,11 @@ struct image_source {
 };
 void image_source_free(struct image_source *source); /* NULL is fine */
 bool image_source_doubt(struct image_source *source);
+/* As the functions of the same names, but content inside the descriptor is not asked for. */
+int image_source_open_manifest(struct image_source *source, const struct oci_descriptor *d,
+                               struct source_document *ret, mvm_error **err);
+int image_source_open_blob(struct image_source *source, const struct oci_descriptor *d,
+                           struct image_tick *tick, struct blob_reader **ret, mvm_error **err);
 MVM_DEFINE_AUTO(image_source, image_source_free)
 
 /* @path is the layout's folder; @tag as in layout_source_new(). */

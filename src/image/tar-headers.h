@@ -18,7 +18,8 @@
 #define TAR_HEADERS_ACL_MAX (64u << 10)
 
 /* @raw: the headers of one entry, its own header the last. A name or a link target with a NUL
- * inside is MVM_E_FORMAT (image.md I-196). */
+ * inside is MVM_E_FORMAT (image.md I-196), a global header that changes entries
+ * MVM_E_UNSUPPORTED. */
 int tar_headers_check(const unsigned char *raw, size_t len, mvm_error **err);
 /* The same before libarchive reads them, as far as they are there: what is cut is no error, and
  * what follows them may be there too. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files with credentials: which key in them counts, what an entry may be, what is refused. */
+#include "base/base64.h"
 #include "image/auth-config.h"
 #include "image/auth-helper.h"
-#include "image/base64.h"
 
 #include "base/test-sandbox.h"
 

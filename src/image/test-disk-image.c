@@ -4,10 +4,16 @@
 #include "image/disk-inflate.h"
 #include "image/scratch.h"
 
+#include "base/scan.h"
+#include "base/test-sandbox.h"
+
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -165,6 +171,86 @@ static void temporary_files_have_no_name_and_a_limit(void **state)
     assert_int_equal(rmdir(path), 0);
 }
 
+struct dripping {
+    int fd; /* listens */
+    unsigned answers;
+};
+
+/* The head of an answer that begins where @request wants it. */
+static ssize_t send_head(int fd, const char *request)
+{
+    const char *range = strstr(request, "bytes=");
+    char head[256];
+    uint64_t from = 0;
+    int n;
+
+    if (range && !scan_u64(range + 6, strcspn(range + 6, "-"), 999, &from))
+        return -1;
+    n = snprintf(head, sizeof(head),
+                 "HTTP/1.1 %s\r\nETag: \"x\"\r\nContent-Length: %u\r\n"
+                 "Content-Range: bytes %u-999/1000\r\nConnection: close\r\n\r\n",
+                 range ? "206 Partial Content" : "200 OK", 1000 - (unsigned) from, (unsigned) from);
+    return send(fd, head, (size_t) n, MSG_NOSIGNAL);
+}
+
+/* Answers as often as it is asked, @answers being their number, with a byte now and then. */
+static void *drip(void *user)
+{
+    struct dripping *d = user;
+
+    for (;;) {
+        mvm_autoclose int fd = accept4(d->fd, NULL, NULL, SOCK_CLOEXEC);
+        char request[4096];
+        ssize_t n;
+
+        if (fd < 0)
+            return NULL;
+        d->answers++;
+        n = read(fd, request, sizeof(request) - 1);
+        request[n > 0 ? n : 0] = '\0';
+        n = n > 0 ? send_head(fd, request) : n;
+        for (unsigned i = 0; i < 1000 && n > 0; i++) {
+            (void) usleep(20000);
+            n = send(fd, "x", 1, MSG_NOSIGNAL);
+        }
+    }
+}
+
+static void downloads_that_drip_are_given_up(void **state)
+{
+    struct sandbox *sb = *state;
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof(a);
+    mvm_autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct dripping dripping = { .fd = fd };
+    struct image_tick tick = { .fn = NULL };
+    mvm_autofree char *url = NULL;
+    mvm_auto(disk_download) d = NULL;
+    mvm_autoerror mvm_error *e = NULL;
+    pthread_t thread;
+    char data[2000];
+
+    assert_int_equal(bind(fd, (struct sockaddr *) &a, sizeof(a)), 0);
+    assert_int_equal(listen(fd, 4), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *) &a, &len), 0);
+    assert_int_equal(pthread_create(&thread, NULL, drip, &dripping), 0);
+    assert_true(asprintf(&url, "http://127.0.0.1:%u/x", ntohs(a.sin_port)) > 0);
+    const struct disk_request request = { .url = url,
+                                          .name = "x",
+                                          .dir_fd = sb->root_fd,
+                                          .max_bytes = 10000,
+                                          .slow_ms = 200,
+                                          .tick = &tick };
+
+    assert_int_equal(disk_download_open(&request, &d, NULL), 0);
+    assert_int_equal(disk_download_peek(d, data, sizeof(data), &e), MVM_E_NET);
+    (void) shutdown(fd, SHUT_RDWR);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    if (!strstr(mvm_error_message(e), "after 5 tries: too slow"))
+        fail_msg("'%s' after %u answers", mvm_error_message(e), dripping.answers);
+    assert_int_equal(dripping.answers, DISK_TRIES);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +260,8 @@ int main(void)
         cmocka_unit_test(long_names_keep_their_end),
         cmocka_unit_test(ranges_are_read_strictly),
         cmocka_unit_test(temporary_files_have_no_name_and_a_limit),
+        cmocka_unit_test_setup_teardown(downloads_that_drip_are_given_up, sandbox_setup,
+                                        sandbox_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

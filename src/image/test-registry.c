@@ -175,6 +175,42 @@ static void registry_may_send_us_to_few_places(void **state)
 }
 
 /* A server that takes the connection and then says nothing. */
+static void foreign_layers_may_be_in_few_places(void **state)
+{
+    static const struct {
+        const char *registry, *to;
+        bool http, allowed;
+    } cases[] = {
+        { "https://r.example", "https://cdn.example/x", false, true },
+        { "https://r.example", "http://cdn.example/x", false, false },
+        { "https://r.example", "http://cdn.example/x", true, true },
+        { "https://r.example", "https://10.0.0.1/x", false, false },
+        { "https://r.example", "https://127.0.0.1/x", false, false },
+        { "https://r.example", "https://localhost/x", true, false },
+        { "https://r.example", "https://169.254.169.254/x", true, false },
+        { "https://10.0.0.1", "https://10.0.0.2/x", false, true },
+        { "https://10.0.0.1", "https://127.0.0.1/x", false, false },
+        { "https://10.0.0.1", "https://a.localhost/x", false, false },
+        { "https://127.0.0.1:5000", "http://localhost:80/x", true, true },
+        { "https://localhost:5000", "https://10.0.0.2/x", true, true },
+        { "https://r.example", "https://u:p@cdn.example/x", false, false },
+        { "https://r.example", "ftp://cdn.example/x", true, false },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct endpoint e = { .may = { true, cases[i].http } };
+
+        for (int k = 0; k < REGISTRY_SCHEMES; k++)
+            assert_int_equal(url_parse(cases[i].registry, &e.urls[k], NULL), 0);
+        if ((registry_check_foreign(&e, cases[i].to, NULL) == 0) != cases[i].allowed)
+            fail_msg("%s to %s, http %d: not %d", cases[i].registry, cases[i].to, cases[i].http,
+                     cases[i].allowed);
+        for (int k = 0; k < REGISTRY_SCHEMES; k++)
+            url_deinit(&e.urls[k]);
+    }
+}
+
 static int listen_silently(unsigned *ret_port)
 {
     struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -245,6 +281,7 @@ int main(void)
         cmocka_unit_test(loopback_and_internal_hosts_are_known),
         cmocka_unit_test(messages_show_no_secret_of_a_url),
         cmocka_unit_test(registry_may_send_us_to_few_places),
+        cmocka_unit_test(foreign_layers_may_be_in_few_places),
         cmocka_unit_test(silent_peer_is_given_up),
         cmocka_unit_test(silent_peer_does_not_hold_up_a_cancel),
     };

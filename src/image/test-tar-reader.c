@@ -270,6 +270,54 @@ static void acls_hold_at_the_limit_and_not_above(void **state)
     }
 }
 
+/* A tar whose global header has one record, in front of its second entry. */
+static int read_global(const char *key, const char *value, size_t piece, mvm_error **err)
+{
+    mvm_autovalue(strbuf) tar = STRBUF_INIT(TAR_MAX);
+    mvm_autovalue(strbuf) pax = STRBUF_INIT(4096);
+    mvm_autovalue(strbuf) got = STRBUF_INIT(TAR_MAX);
+
+    pax_record(&pax, "comment", "path=x", 6);
+    pax_record(&pax, key, value, strlen(value));
+    tar_add(&tar, &(struct tar_spec) FILE_OF("first", "x"));
+    tar_header(&tar, &(struct tar_spec){ .name = "pax_global_header", .type = 'g' }, pax.len);
+    strbuf_add(&tar, pax.data, pax.len);
+    tar_pad(&tar);
+    tar_add(&tar, &(struct tar_spec) FILE_OF("second", "x"));
+    tar_end(&tar);
+    return read_names(&tar, piece, &got, err);
+}
+
+static void global_headers_that_change_entries_are_refused(void **state)
+{
+    static const char *const bad[] = { "path",
+                                       "linkpath",
+                                       "size",
+                                       "uid",
+                                       "gid",
+                                       "mtime",
+                                       "SCHILY.xattr.user.x",
+                                       "SCHILY.acl.access",
+                                       "SCHILY.realsize",
+                                       "LIBARCHIVE.xattr.user.x",
+                                       "GNU.sparse.name" };
+    static const char *const good[] = { "comment", "vendor.note", "pathx", "atime", "uname" };
+
+    (void) state;
+    for (size_t k = 0; k < ARRAY_SIZE(piece_sizes); k++) {
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+            mvm_autoerror mvm_error *e = NULL;
+
+            if (read_global(bad[i], "1", piece_sizes[k], &e) != MVM_E_UNSUPPORTED ||
+                !strstr(mvm_error_message(e), bad[i]))
+                fail_msg("%s, pieces of %zu: '%s'", bad[i], piece_sizes[k], mvm_error_message(e));
+            assert_int_equal(read_global(bad[i], "", piece_sizes[k], NULL), 0);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+            assert_int_equal(read_global(good[i], "1", piece_sizes[k], NULL), 0);
+    }
+}
+
 /* Readers differ in whether a hard link's size in a pax archive tells of content. */
 static void hard_links_with_a_size_are_refused_in_pax(void **state)
 {
@@ -294,6 +342,7 @@ int main(void)
         cmocka_unit_test(maps_of_sparse_files_have_a_limit),
         cmocka_unit_test(a_failure_at_the_beginning_is_not_the_end),
         cmocka_unit_test(acls_hold_at_the_limit_and_not_above),
+        cmocka_unit_test(global_headers_that_change_entries_are_refused),
         cmocka_unit_test(hard_links_with_a_size_are_refused_in_pax),
     };
 

@@ -206,6 +206,14 @@ bool url_host_is_loopback(const char *host)
     return parse_ipv6(host, &six) && IN6_IS_ADDR_LOOPBACK(&six);
 }
 
+bool url_may_lead(const struct url *from, const struct url *to)
+{
+    if (url_same_host(from, to) || url_host_is_loopback(from->host))
+        return true;
+    return !url_host_is_loopback(to->host) &&
+           (!url_host_is_internal(to->host) || url_host_is_internal(from->host));
+}
+
 char *url_for_message(const char *text)
 {
     size_t scheme = strcspn(text, ":/?#");

@@ -30,6 +30,9 @@ bool url_host_is_loopback(const char *host);
 /* A literal address that is not on the public Internet: loopback, private, link-local, unspecified.
  */
 bool url_host_is_internal(const char *host);
+/* May a host that the user has named send us on to @to? To itself always; to an internal address
+ * only if it has one itself, and to this machine only if it is there. */
+bool url_may_lead(const struct url *from, const struct url *to);
 /* For messages: without user, query and fragment, which may hold secrets. Owned by the caller; NULL
  * when out of memory. */
 char *url_for_message(const char *text);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "oci/manifest.h"
 
+#include "base/base64.h"
 #include "base/json.h"
 
 static void descriptor_deinit(struct oci_descriptor *d)
 {
     free(d->media_type);
     free(d->ref_name);
+    strv_deinit(&d->urls);
+    free(d->data);
     *d = (struct oci_descriptor){ 0 };
 }
 
@@ -74,6 +77,56 @@ static int parse_ref_name(const json_t *j, struct oci_descriptor *d, mvm_error *
     return d->ref_name ? 0 : mvm_fail_nomem(err);
 }
 
+static int parse_urls(const json_t *j, struct oci_descriptor *d, mvm_error **err)
+{
+    json_t *urls = NULL;
+    int r = json_get_array(j, "urls", &urls, err);
+
+    if (r < 0)
+        return r;
+    if (json_array_size(urls) > OCI_URLS_MAX)
+        return mvm_fail(err, MVM_E_LIMIT, 0, "%zu urls, the limit is %d", json_array_size(urls),
+                        OCI_URLS_MAX);
+    for (size_t i = 0; i < json_array_size(urls); i++) {
+        const json_t *url = json_array_get(urls, i);
+
+        if (!json_is_string(url))
+            return mvm_fail(err, MVM_E_FORMAT, 0, "url %zu is not a string", i + 1);
+        if (json_string_length(url) > OCI_URL_MAX)
+            return mvm_fail(err, MVM_E_LIMIT, 0, "url %zu has %zu bytes, the limit is %d", i + 1,
+                            json_string_length(url), OCI_URL_MAX);
+        if (strv_add(&d->urls, json_string_value(url)) < 0)
+            return mvm_fail_nomem(err);
+    }
+    return 0;
+}
+
+/* The content itself, in base64 (OCI image-spec, descriptor.md, Embedded Content). */
+static int parse_data(const json_t *j, struct oci_descriptor *d, mvm_error **err)
+{
+    const char *text = NULL;
+    struct digest digest;
+    size_t len = 0;
+    int r = json_get_str(j, "data", &text, err);
+
+    if (r < 0 || !text)
+        return r;
+    if (d->size > OCI_DATA_MAX || strlen(text) > (OCI_DATA_MAX + 2) / 3 * 4)
+        return mvm_fail(err, MVM_E_LIMIT, 0, "data of %s: more than the limit of %u bytes",
+                        digest_format(&d->digest).text, OCI_DATA_MAX);
+    if (!base64_decode(text, strlen(text), &d->data, &len))
+        return mvm_fail(err, MVM_E_FORMAT, 0, "data of %s: not base64",
+                        digest_format(&d->digest).text);
+    if (len != d->size)
+        return mvm_fail(err, MVM_E_DIGEST, 0, "data of %s: %zu bytes, the descriptor says %llu",
+                        digest_format(&d->digest).text, len, (unsigned long long) d->size);
+    r = digest_of(d->digest.algorithm, d->data, len, &digest, err);
+    if (r == 0 && !digest_equal(&digest, &d->digest))
+        r = mvm_fail(err, MVM_E_DIGEST, 0, "data of %s: it has the digest %s",
+                     digest_format(&d->digest).text, digest_format(&digest).text);
+    return r;
+}
+
 /* Media type, digest and size are required; only Docker's oldest lists leave the media type out. */
 static int parse_descriptor(const json_t *j, struct oci_descriptor *d, mvm_error **err)
 {
@@ -95,6 +148,10 @@ static int parse_descriptor(const json_t *j, struct oci_descriptor *d, mvm_error
         r = parse_platform(j, d, err);
     if (r == 0)
         r = parse_ref_name(j, d, err);
+    if (r == 0)
+        r = parse_urls(j, d, err);
+    if (r == 0)
+        r = parse_data(j, d, err);
     if (r < 0)
         return r;
     d->media_type = strdup(type ? type : "");

@@ -2,12 +2,13 @@
 /*
  * Manifests and indexes, OCI's and Docker's schema 2 (OCI image-spec, manifest.md, image-index.md,
  * descriptor.md). Parsing and nothing else: digests are over the received bytes and are compared by
- * who received them.
+ * who received them, but for the content inside a descriptor, which is compared here.
  */
 #ifndef OCI_MANIFEST_H
 #define OCI_MANIFEST_H
 
 #include "base/digest.h"
+#include "base/mem.h"
 #include "oci/media-type.h"
 #include "oci/platform.h"
 
@@ -19,6 +20,12 @@
 #define OCI_INDEX_MAX (8u << 20)
 /* Sizes stay below 2^53, which every JSON implementation holds exactly (image.md I-122). */
 #define OCI_SIZE_MAX ((UINT64_C(1) << 53) - 1)
+/* Other places of a blob: one or two where there are any. As long as any URL that servers take. */
+#define OCI_URLS_MAX 8
+#define OCI_URL_MAX 2048
+/* Of the bytes of a blob inside its descriptor: it is meant for what is smaller than the request
+ * that it saves. */
+#define OCI_DATA_MAX (1u << 20)
 
 struct oci_descriptor {
     char *media_type; /* owned; "" when unset */
@@ -27,6 +34,8 @@ struct oci_descriptor {
     bool has_platform;
     struct oci_platform platform; /* of an index entry */
     char *ref_name;               /* owned; NULL: no org.opencontainers.image.ref.name */
+    struct strv urls;             /* where else the blob is, in the order to be asked */
+    char *data; /* owned: the blob itself, size bytes of that digest; NULL: it is elsewhere */
 };
 
 struct oci_manifest {

@@ -9,6 +9,8 @@
 #include <cmocka.h>
 
 #define DIGEST "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+/* Of "content". */
+#define DATA_DIGEST "sha256:ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73"
 #define CONFIG_TYPE "application/vnd.oci.image.config.v1+json"
 #define LAYER_TYPE "application/vnd.oci.image.layer.v1.tar+gzip"
 #define MANIFEST_TYPE "application/vnd.oci.image.manifest.v1+json"
@@ -213,6 +215,106 @@ static int choose(const char *entries, const char *want_text, mvm_error **err)
 #define PV(arch, v) \
     ENTRY(MANIFEST_TYPE, "{\"os\":\"linux\",\"architecture\":\"" arch "\",\"variant\":\"" v "\"}")
 
+/* A manifest whose layer has @more keys, and a size. */
+static int parse_layer(const char *more, unsigned size, struct oci_document *doc, mvm_error **err)
+{
+    mvm_autovalue(strbuf) text = STRBUF_INIT(OCI_MANIFEST_MAX);
+
+    strbuf_addf(&text,
+                "{\"schemaVersion\":2,\"config\":" DESCRIPTOR(
+                    CONFIG_TYPE) ",\"layers\":[{\"mediaType\":\"" LAYER_TYPE
+                                 "\",\"digest\":\"%s\",",
+                DATA_DIGEST);
+    strbuf_addf(&text, "\"size\":%u%s}]}", size, more);
+    return oci_document_parse(strbuf_str(&text), text.len, NULL, doc, err);
+}
+
+static void urls_of_a_descriptor_are_kept_in_order(void **state)
+{
+    mvm_autovalue(oci_document) doc = { 0 };
+
+    (void) state;
+    assert_int_equal(parse_layer(",\"urls\":[\"https://a/x\",\"b\"]", 7, &doc, NULL), 0);
+    assert_int_equal(doc.manifest.layers[0].urls.n, 2);
+    assert_string_equal(doc.manifest.layers[0].urls.items[0], "https://a/x");
+    assert_string_equal(doc.manifest.layers[0].urls.items[1], "b");
+    assert_int_equal(doc.manifest.config.urls.n, 0);
+}
+
+static int parse_urls(size_t n, size_t len)
+{
+    mvm_autovalue(oci_document) doc = { 0 };
+    mvm_autovalue(strbuf) more = STRBUF_INIT(1u << 20);
+
+    strbuf_addf(&more, ",\"urls\":[");
+    for (size_t i = 0; i < n; i++)
+        strbuf_addf(&more, "%s\"%0*d\"", i > 0 ? "," : "", (int) len, 0);
+    strbuf_addf(&more, "]");
+    return parse_layer(strbuf_str(&more), 7, &doc, NULL);
+}
+
+static void urls_have_a_number_and_a_length(void **state)
+{
+    mvm_autovalue(oci_document) doc = { 0 };
+
+    (void) state;
+    assert_int_equal(parse_urls(OCI_URLS_MAX, OCI_URL_MAX), 0);
+    assert_int_equal(parse_urls(OCI_URLS_MAX + 1, 1), MVM_E_LIMIT);
+    assert_int_equal(parse_urls(1, OCI_URL_MAX + 1), MVM_E_LIMIT);
+    assert_int_equal(parse_layer(",\"urls\":[7]", 7, &doc, NULL), MVM_E_FORMAT);
+    assert_int_equal(parse_layer(",\"urls\":\"https://a\"", 7, &doc, NULL), MVM_E_FORMAT);
+}
+
+static void data_of_a_descriptor_is_verified(void **state)
+{
+    static const struct {
+        const char *more, *words;
+        unsigned size;
+        int code;
+    } cases[] = {
+        { ",\"data\":\"Y29udGVudA==\"", NULL, 7, 0 },
+        { ",\"data\":\"Y29udGVudA==\"", "7 bytes, the descriptor says 8", 8, MVM_E_DIGEST },
+        { ",\"data\":\"Y29udGVudB==\"", NULL, 7, 0 }, /* bits that are no content */
+        { ",\"data\":\"Y29udGVuRA==\"", "it has the digest sha256:", 7, MVM_E_DIGEST },
+        { ",\"data\":\"\"", "0 bytes, the descriptor says 7", 7, MVM_E_DIGEST },
+        { ",\"data\":\"Y29*\"", "not base64", 7, MVM_E_FORMAT },
+        { ",\"data\":[]", "key 'data'", 7, MVM_E_FORMAT },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        mvm_autovalue(oci_document) doc = { 0 };
+        mvm_autoerror mvm_error *e = NULL;
+        int r = parse_layer(cases[i].more, cases[i].size, &doc, &e);
+
+        if (r != cases[i].code || (r < 0 && !strstr(mvm_error_message(e), cases[i].words)))
+            fail_msg("case %zu: %d '%s'", i, r, mvm_error_message(e));
+        if (r == 0)
+            assert_memory_equal(doc.manifest.layers[0].data, "content", 7);
+        assert_null(doc.manifest.config.data);
+    }
+}
+
+/* Zeros, of which the digest is wrong: the size is looked at before. */
+static int parse_zeros(size_t len)
+{
+    mvm_autovalue(oci_document) doc = { 0 };
+    mvm_autovalue(strbuf) more = STRBUF_INIT(OCI_MANIFEST_MAX);
+
+    strbuf_addf(&more, ",\"data\":\"");
+    for (size_t i = 0; i < (len + 2) / 3; i++)
+        strbuf_add(&more, len - i * 3 == 1 ? "AA==" : len - i * 3 == 2 ? "AAA=" : "AAAA", 4);
+    strbuf_addf(&more, "\"");
+    return parse_layer(strbuf_str(&more), (unsigned) len, &doc, NULL);
+}
+
+static void data_has_a_limit(void **state)
+{
+    (void) state;
+    assert_int_equal(parse_zeros(OCI_DATA_MAX), MVM_E_DIGEST);
+    assert_int_equal(parse_zeros(OCI_DATA_MAX + 1), MVM_E_LIMIT);
+}
+
 static void best_entry_is_chosen(void **state)
 {
     static const struct {
@@ -266,6 +368,10 @@ int main(void)
         cmocka_unit_test(sizes_hold_at_their_limit_and_not_above),
         cmocka_unit_test(artifacts_and_unknown_layers_are_no_images),
         cmocka_unit_test(layer_types_are_known_whatever_the_suffix),
+        cmocka_unit_test(urls_of_a_descriptor_are_kept_in_order),
+        cmocka_unit_test(urls_have_a_number_and_a_length),
+        cmocka_unit_test(data_of_a_descriptor_is_verified),
+        cmocka_unit_test(data_has_a_limit),
         cmocka_unit_test(best_entry_is_chosen),
         cmocka_unit_test(missing_platform_lists_what_is_there),
     };

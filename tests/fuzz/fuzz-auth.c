@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A file with credentials: what is taken from it can stand in a header, and keys that are there are
  * found. */
+#include "base/base64.h"
 #include "image/auth-config.h"
-#include "image/base64.h"
 
 #include <assert.h>
 #include <jansson.h>

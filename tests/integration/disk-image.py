@@ -328,6 +328,35 @@ class DiskImage(unittest.TestCase):
         self.server.answers = {i: follow(i) for i in range(11)}
         self.bad('more than 10 redirects', url=self.url + '?x')
 
+    def test_redirects_into_the_network_of_the_user_are_refused(self):
+        port = self.server.server_port
+        proxy = f'http://127.0.0.1:{port}'
+
+        def lead(target, before=()):
+            self.server.answers = {i: {'status': 302, 'headers': {'Location': to}}
+                                   for i, to in enumerate([*before, target])}
+            self.server.requests.clear()
+
+        for target, words in ((f'http://127.0.0.1:{port}/x', "internal address '127.0.0.1'"),
+                              (f'http://localhost:{port}/x', "internal address 'localhost'"),
+                              ('http://10.1.2.3/x', 'internal address'), ('http://[fe80::1]/x', 'internal address'),
+                              ('http://169.254.169.254/x', 'internal address'),
+                              ('http://2852039166/x', "internal address '169.254.169.254'"),
+                              ('file:///etc/passwd', 'neither https nor http'),
+                              ('http://me:secret@other.example/x', 'has a user in it')):
+            with self.subTest(target):
+                lead(target)
+                self.assertNotIn('secret', self.bad(words, url='http://images.example/x.raw', http_proxy=proxy))
+                self.assertEqual(len(self.server.requests), 1)
+        # Who was named by the user counts, and not who was asked last.
+        lead('http://10.1.2.3/x', ['http://cdn.example/y'])
+        self.bad("'images.example' has no business", url='http://images.example/x.raw', http_proxy=proxy)
+        lead('http://cdn.example/y')
+        self.good(url='http://images.example/x.raw', http_proxy=proxy)
+        # A server of the user's own machine may.
+        lead(f'http://localhost:{port}/y')
+        self.good()
+
     # Resuming
 
     def killed(self, *arguments, at=150000, **answer):

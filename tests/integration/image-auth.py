@@ -6,10 +6,13 @@ import base64
 import json
 import os
 import pathlib
+import socket
+import ssl
 import subprocess
 import sys
 import time
 import urllib.parse
+import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
 import badregistry
@@ -216,18 +219,22 @@ class Helpers(Case):
         self.assertIn('none are known', self.pull_bad(self.name, 'always'))
 
     def test_helpers_that_fail_are_named(self):
-        self.helper('crash', 'echo no keyring here; exit 3')
+        self.helper('crash', f'echo token {SECRET}; echo {SECRET} >&2; exit 3')
         self.helper('leak', f'echo \'{{"Username":"alice","Secret":"{SECRET}"}}\'; exit 3')
         self.helper('killed', 'kill -9 $$')
-        self.helper('junk', 'echo "<html>"')
+        self.helper('junk', f'echo "{SECRET}"')
+        self.helper('cut', f'echo \'{{"Username":"alice","Secret":"{SECRET}\'')
         self.helper('half', 'echo \'{"Username":"alice"}\'')
         self.helper('much', 'exec head -c 70000 /dev/zero')
         self.helper('evil', 'printf \'{"Username":"a\\\\nb","Secret":"x"}\'')
-        for name, words in (('crash', 'docker-credential-crash: ended with status 3: no keyring here'),
-                            ('leak', 'docker-credential-leak: ended with status 3'), ('killed', 'signal 9'),
-                            ('junk', 'docker-credential-junk: answer: not JSON'), ('half', 'a secret are wanted'),
-                            ('much', 'docker-credential-much'), ('evil', 'the user name has characters'),
-                            ('absent', 'docker-credential-absent: no such program in PATH'),
+        asked = f', asked for {self.server.address}: '
+        answered = asked + 'ended with status 0, but its answer is no credentials; '
+        for name, words in (('crash', f'docker-credential-crash{asked}ended with status 3; '),
+                            ('leak', f'docker-credential-leak{asked}ended with status 3; '),
+                            ('killed', f'docker-credential-killed{asked}ended with signal 9; '),
+                            ('junk', f'docker-credential-junk{answered}'), ('cut', f'docker-credential-cut{answered}'),
+                            ('half', answered), ('evil', answered), ('much', f'docker-credential-much{asked}'),
+                            ('absent', f'docker-credential-absent{asked}no such program in PATH'),
                             ('../x', 'not the name of a credential helper')):
             with self.subTest(name):
                 self.config({'credsStore': name})
@@ -247,7 +254,7 @@ class Helpers(Case):
         self.server.hooks = [('^/v2/', self.wants('Bearer never', challenge=f'Bearer realm="{realm}"')),
                              ('^/token', always(200, b'{"token":"good"}'))]
         error = self.pull_bad(self.name)
-        self.assertIn('docker-credential-absent: no such program', error)
+        self.assertIn(f'docker-credential-absent, asked for {self.server.address}: no such program', error)
         self.assertIn('without credentials', error)
 
     def test_helper_that_hangs_is_ended_by_a_cancel(self):
@@ -437,6 +444,36 @@ class Trust(Case):
         self.pull_good(self.name)
         self.environment['PULL_TOOL_INSECURE'] = '127.0.0.1'     # another port
         self.assertIn('certificate', self.pull_bad(self.name, 'always'))
+
+    def handshake(self, version):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(self.authority.certificate)
+        context.set_ciphers('DEFAULT:@SECLEVEL=0')
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')     # old versions are deprecated
+            context.minimum_version = version
+        with socket.create_connection(('127.0.0.1', self.server.port)) as connection, \
+                context.wrap_socket(connection, server_hostname='localhost') as tls:
+            return tls.version()
+
+    def test_tls_older_than_1_2_is_refused(self):
+        self.environment['PULL_TOOL_CA'] = self.authority.certificate
+        # OpenSSL's own configuration may refuse it too, which is not what is asked here.
+        loose = self.write('openssl.cnf', 'openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n'
+                                          '[c]\nMinProtocol = TLSv1\nCipherString = DEFAULT@SECLEVEL=0\n')
+        self.environment['OPENSSL_CONF'] = loose
+        for insecure in ('', None):
+            self.server.close()
+            self.serve(version=ssl.TLSVersion.TLSv1_1)
+            self.assertEqual(self.handshake(ssl.TLSVersion.TLSv1_1), 'TLSv1.1')
+            self.environment['PULL_TOOL_INSECURE'] = self.server.address if insecure is None else insecure
+            error = self.pull_bad(self.name)
+            self.assertRegex(error, 'GET https://.*(alert protocol version|unsupported protocol)')
+            self.assertEqual(self.server.requests, [])
+        self.environment['PULL_TOOL_INSECURE'] = ''
+        self.server.close()
+        self.serve(version=ssl.TLSVersion.TLSv1_2)
+        self.pull_good(self.name)
 
     def test_insecurity_is_for_the_registry_alone(self):
         other = badregistry.BadRegistry(self.good.blobs, tls=self.server_pair)

@@ -96,6 +96,44 @@ class Patience(Case):
         self.assertLess(time.monotonic() - start, 30)
         self.assertLessEqual(self.server.count(self.layer), 5)
 
+    def drip(self, pause, **headers):
+        """From where it was asked on, a byte each time."""
+        def send(handler):
+            start = int(handler.headers.get('Range', 'bytes=0-')[6:-1])
+            handler.send_response(206 if start else 200)
+            if start:
+                handler.send_header('Content-Range', f'bytes {start}-{len(self.data) - 1}/{len(self.data)}')
+            handler.send_header('Content-Length', str(len(self.data) - start))
+            handler.end_headers()
+            for at in range(start, len(self.data)):
+                handler.wfile.write(self.data[at:at + 1])
+                handler.wfile.flush()
+                time.sleep(pause)
+        return send
+
+    def test_body_that_drips_is_taken_up_again(self):
+        self.environment.update(PULL_TOOL_STALL_MS='400', PULL_TOOL_SLOW_MS='500')
+        self.hook(self.layer, first(2, self.drip(0.05)))
+        self.pull_good(self.name)
+        self.assertEqual(self.server.count(self.layer), 3)
+
+    def test_registry_that_drips_for_ever_is_given_up(self):
+        self.environment.update(PULL_TOOL_STALL_MS='400', PULL_TOOL_SLOW_MS='500')
+        self.hook(self.layer, self.drip(0.05))
+        self.assertRegex(self.pull_bad(self.name), rf'blobs/{self.layer}: too slow: \d+ bytes in \d+ ms')
+        self.assertEqual(self.server.count(self.layer), 4)
+
+    def test_head_that_drips_is_given_up(self):
+        def send(handler):
+            handler.wfile.write(b'HTTP/1.1 200 OK\r\n')
+            while True:
+                handler.wfile.write(b'X: y\r\n')
+                handler.wfile.flush()
+                time.sleep(0.05)
+        self.environment.update(PULL_TOOL_STALL_MS='300')
+        self.hook('/manifests/', send)
+        self.assertIn('too slow: no whole answer in 1500 ms', self.pull_bad(self.name))
+
     def test_silent_registry_is_given_up(self):
         self.environment['PULL_TOOL_STALL_MS'] = '200'
         self.hook('/manifests/', lambda _: time.sleep(5))

@@ -5,6 +5,7 @@ import json
 import re
 import ssl
 import threading
+import warnings
 
 
 class BadRegistry:
@@ -12,10 +13,11 @@ class BadRegistry:
 
     hooks: a list of (regular expression of the path, function(handler) or None to be right after all). A function
     answers itself; the first that matches is taken. requests: (path, headers) of all that came; bodies: of those that
-    were POSTs. With @tls, a pair of certificate and key, it speaks https; @client_ca then wants a certificate back.
+    were POSTs. With @tls, a pair of certificate and key, it speaks https; @client_ca then wants a certificate back,
+    and @version is the only one of TLS that it knows.
     """
 
-    def __init__(self, blobs=None, tags=None, tls=None, client_ca=None):
+    def __init__(self, blobs=None, tags=None, tls=None, client_ca=None, version=None):
         self.blobs = blobs or {}
         self.tags = tags or {}
         self.hooks = []
@@ -50,6 +52,12 @@ class BadRegistry:
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*tls)
+            if version:
+                # An old version has signatures that the library's usual level of security refuses.
+                context.set_ciphers('DEFAULT:@SECLEVEL=0')
+                with warnings.catch_warnings():
+                    warnings.simplefilter('ignore')     # old versions are deprecated
+                    context.minimum_version = context.maximum_version = version
             if client_ca:
                 context.verify_mode = ssl.CERT_REQUIRED
                 context.load_verify_locations(client_ca)
@@ -67,7 +75,8 @@ class BadRegistry:
         self.thread.join()
 
     def serve(self, handler):
-        match = re.fullmatch(r'/v2/(?:(.+)/(manifests|blobs)/([^/?]+))?', handler.path.split('?')[0])
+        path = re.sub('^http://[^/]+', '', handler.path)    # as a proxy is asked
+        match = re.fullmatch(r'/v2/(?:(.+)/(manifests|blobs)/([^/?]+))?', path.split('?')[0])
         if not match:
             answer(handler, 404)
         elif not match[1]:

@@ -14,7 +14,7 @@
  * image until stdin ends. PULL_TOOL_SOURCE=N is an enum image_source_order; PULL_TOOL_LOG=1 prints
  * warnings ("log TEXT") to stderr. Of registries: PULL_TOOL_MIRRORS and PULL_TOOL_INSECURE are
  * lists with blanks, PULL_TOOL_CA, PULL_TOOL_AUTH_FILE and PULL_TOOL_CERTS paths,
- * PULL_TOOL_STALL_MS is a time.
+ * PULL_TOOL_STALL_MS and PULL_TOOL_SLOW_MS are times.
  */
 #include "base/clock.h"
 #include "base/scan.h"
@@ -134,6 +134,7 @@ static int add_words(const char *variable, struct registry_options *o,
 static int take_registry(struct registry_options *o, mvm_error **err)
 {
     const char *stall = getenv("PULL_TOOL_STALL_MS"), *certs = getenv("PULL_TOOL_CERTS");
+    const char *slow = getenv("PULL_TOOL_SLOW_MS");
     int r = add_words("PULL_TOOL_MIRRORS", o, registry_options_add_mirror, err);
 
     if (r == 0)
@@ -142,6 +143,8 @@ static int take_registry(struct registry_options *o, mvm_error **err)
         return r;
     if (stall && !scan_u64(stall, strlen(stall), UINT32_MAX, &o->stall_ms))
         return mvm_fail(err, MVM_E_ARG, 0, "the time of a stall is not a number");
+    if (slow && !scan_u64(slow, strlen(slow), UINT32_MAX, &o->slow_ms))
+        return mvm_fail(err, MVM_E_ARG, 0, "the time of a speed is not a number");
     if (text_replace(&o->ca_file, getenv("PULL_TOOL_CA")) < 0 ||
         text_replace(&o->auth_file, getenv("PULL_TOOL_AUTH_FILE")) < 0 ||
         (certs && strv_add(&o->certs_dirs, certs) < 0))
