@@ -72,7 +72,7 @@ class Directory(unittest.TestCase):
         """ramfs has no extended attributes: modes are all that is left."""
         tars = [imageset.tar(imageset.make('shut', imageset.DIR, mode=0, uid=5),
                              imageset.text('shut/f', mode=0o4000, uid=6),
-                             imageset.make('null', imageset.CHAR, mode=0o666))]
+                             imageset.make('null', imageset.CHAR, mode=0o666, device=(1, 3)))]
         parts = self.converted(tars)
         into = self.folder / 'ram'
         into.mkdir()

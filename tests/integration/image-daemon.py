@@ -290,11 +290,11 @@ class Fake(DaemonTest):
         for order, first, second in ((LOCAL_FIRST, 'container engine', 'registry'),
                                      (REGISTRY_FIRST, 'registry', 'container engine')):
             self.environment['PULL_TOOL_SOURCE'] = order
-            self.environment['PULL_TOOL_LOG'] = '1'
+            self.environment['PULL_TOOL_LOG'] = '4'
             result = self.pull('127.0.0.1:1/nope:2')
             self.assertEqual(result.returncode, 125)
             lines = result.stderr.splitlines()
-            self.assertIn(f'log 4 image source 1 of 2, {first}, does not have 127.0.0.1:1/nope:2: ', lines[0])
+            self.assertIn(f'log image: source 1 of 2, {first}, does not have 127.0.0.1:1/nope:2: ', lines[0])
             self.assertRegex(lines[-1], f'^-(6|15) pull 127.0.0.1:1/nope:2: {first}: .*; {second}: ')
             for reason in ('No such image', 'port 1'):
                 self.assertIn(reason, lines[-1])

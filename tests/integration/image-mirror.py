@@ -252,7 +252,7 @@ class Bodies(Case):
         for key, data, media_type in documents:
             self.hook(f'/manifests/{key}', lambda h, data=data, media_type=media_type: answer(
                 h, 200, data, {'Content-Type': media_type, **warning}))
-        self.environment['PULL_TOOL_LOG'] = '1'
+        self.environment['PULL_TOOL_LOG'] = '2'
         lines = self.pull(self.name).stderr.splitlines()
         self.assertEqual(lines, [f'log registry: {self.server.address}: this "tag" goes\\x1b[31m away', lines[1]])
         self.assertLessEqual(len(lines[1]), 4200)
@@ -270,7 +270,7 @@ class Mirrors(Case):
 
     def warned(self):
         """The pull's log."""
-        self.environment['PULL_TOOL_LOG'] = '1'
+        self.environment['PULL_TOOL_LOG'] = '2'
         result = self.pull(self.name)
         self.assertEqual(result.returncode, 0, result.stderr)
         return result.stderr

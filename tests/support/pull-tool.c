@@ -11,10 +11,10 @@
  * PULL_TOOL_TIMES=FILE keeps what there was between two reports at most, from the last one to the
  * end, and the phase of the last one (milliseconds, a space between). PULL_TOOL_PROGRESS=1 prints
  * each report to stderr. PULL_TOOL_JOBS=N fetches N layers at once. PULL_TOOL_HOLD=1 keeps the
- * image until stdin ends. PULL_TOOL_SOURCE=N is an enum image_source_order; PULL_TOOL_LOG=1 prints
- * warnings ("log TEXT") to stderr. Of registries: PULL_TOOL_MIRRORS and PULL_TOOL_INSECURE are
- * lists with blanks, PULL_TOOL_CA, PULL_TOOL_AUTH_FILE and PULL_TOOL_CERTS paths,
- * PULL_TOOL_STALL_MS and PULL_TOOL_SLOW_MS are times.
+ * image until stdin ends. PULL_TOOL_SOURCE=N is an enum image_source_order; PULL_TOOL_LOG=N prints
+ * what is logged up to that level ("log MODULE: TEXT") to stderr. Of registries: PULL_TOOL_MIRRORS
+ * and PULL_TOOL_INSECURE are lists with blanks, PULL_TOOL_CA, PULL_TOOL_AUTH_FILE and
+ * PULL_TOOL_CERTS paths, PULL_TOOL_STALL_MS and PULL_TOOL_SLOW_MS are times.
  */
 #include "base/clock.h"
 #include "base/scan.h"
@@ -192,13 +192,15 @@ static int keep_times(const struct tool *tool, mvm_error **err)
 static int pull(struct tool *tool, mvm_error **err)
 {
     mvm_autovalue(registry_options) registry = { 0 };
-    const struct log log = { .sink = on_log, .level = LOG_LEVEL_WARNING };
+    const char *level = getenv("PULL_TOOL_LOG");
+    const struct log log = { .sink = on_log,
+                             .level = level ? (enum log_level) strtoul(level, NULL, 10) : 0 };
     struct image_pull_options options = { .progress = on_progress,
                                           .progress_user = tool,
                                           .prepare = prepare,
                                           .prepare_user = tool,
                                           .registry = &registry,
-                                          .log = getenv("PULL_TOOL_LOG") ? &log : NULL };
+                                          .log = level ? &log : NULL };
     mvm_auto(image) image = NULL;
     uint64_t jobs = 0, source = 0;
     int r;
