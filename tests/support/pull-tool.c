@@ -194,7 +194,7 @@ static int pull(struct tool *tool, mvm_error **err)
     mvm_autovalue(registry_options) registry = { 0 };
     const char *level = getenv("PULL_TOOL_LOG");
     const struct log log = { .sink = on_log,
-                             .level = level ? (enum log_level) strtoul(level, NULL, 10) : 0 };
+                             .level = level ? (enum log_level)(level[0] - '0') : 0 };
     struct image_pull_options options = { .progress = on_progress,
                                           .progress_user = tool,
                                           .prepare = prepare,
