@@ -7,6 +7,7 @@ printed.
 """
 import os
 import pathlib
+import random
 import subprocess
 import sys
 import tarfile
@@ -39,6 +40,15 @@ def big_file(size):
     yield info.tobuf()
     for _ in range(size // MIB):
         yield block
+    yield bytes(1024)
+
+
+def names_in_no_order(n):
+    """Files of one folder whose records lie all over a large index, each with an attribute of 5 KB."""
+    numbers = list(range(n))
+    random.Random(1).shuffle(numbers)
+    for i in numbers:
+        yield ocilayout.entry(f'd/{i:08}', xattrs={'user.a': 'x' * 5000}).tobuf(tarfile.PAX_FORMAT)
     yield bytes(1024)
 
 
@@ -179,6 +189,10 @@ class Memory(storetest.StoreTest):
 
     def test_as_many_entries_as_there_may_be(self):
         self.assertLessEqual(self.pulled(1000000), MEMORY_MIB)
+
+    def test_names_in_no_order(self):
+        name = ocilayout.write_stream(self.folder('order'), names_in_no_order(40000))
+        self.assertLessEqual(self.most(name), MEMORY_MIB)
 
     def test_big_file(self):
         self.assertLessEqual(self.most(ocilayout.write_stream(self.folder('big'), big_file(128 * MIB))), MEMORY_MIB)
