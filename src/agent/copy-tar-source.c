@@ -5,8 +5,8 @@
  * before left them. One that was given already has the attributes that it had then.
  */
 #include "agent/copy-internal.h"
+#include "agent/keymap.h"
 #include "base/stream-end.h"
-#include "image/keymap.h"
 #include "image/tar-reader.h"
 
 #include <poll.h>

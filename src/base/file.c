@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "base/path.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -151,28 +150,19 @@ int file_write_unsynced(int dir_fd, const char *name, const void *data, size_t l
     return write_content(dir_fd, name, &c, err);
 }
 
-static void sweep_temp(int dir_fd, const char *name)
+static int sweep_temp(void *user, const char *name, mvm_error **err)
 {
+    const int dir_fd = *(const int *) user;
     mvm_autoclose int fd = -EBADF;
 
+    (void) err; /* what cannot be removed is only litter */
     if (path_open_beneath(dir_fd, name, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, &fd, NULL) == 0 &&
         flock(fd, LOCK_EX | LOCK_NB) == 0)
-        (void) unlinkat(dir_fd, name, 0); /* what cannot be removed is only litter */
+        (void) unlinkat(dir_fd, name, 0);
+    return 0;
 }
 
 void file_sweep(int dir_fd)
 {
-    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    const struct dirent *e;
-
-    if (!dir) {
-        if (fd >= 0)
-            (void) close(fd);
-        return;
-    }
-    while ((e = readdir(dir)))
-        if (strncmp(e->d_name, FILE_TEMP_PREFIX, strlen(FILE_TEMP_PREFIX)) == 0)
-            sweep_temp(dir_fd, e->d_name);
-    (void) closedir(dir);
+    (void) path_each_name(dir_fd, FILE_TEMP_PREFIX, sweep_temp, &dir_fd, NULL); /* as above */
 }

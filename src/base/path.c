@@ -355,3 +355,22 @@ char *path_find_program(const char *name)
     }
     return NULL;
 }
+
+int path_each_name(int dir_fd, const char *prefix, path_name_fn *fn, void *user, mvm_error **err)
+{
+    mvm_autoclose int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *e;
+    int r = 0;
+
+    if (!dir)
+        return mvm_fail(err, MVM_E_SYS, errno, "list a folder");
+    (void) steal_fd(&fd);
+    while (r == 0 && (errno = 0, e = readdir(dir)) != NULL)
+        if (prefix ? strncmp(e->d_name, prefix, strlen(prefix)) == 0 : e->d_name[0] != '.')
+            r = fn(user, e->d_name, err);
+    if (r == 0 && errno)
+        r = mvm_fail(err, MVM_E_SYS, errno, "list a folder");
+    (void) closedir(dir);
+    return r;
+}

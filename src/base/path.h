@@ -34,6 +34,11 @@ char *path_join(const char *dir, const char *name);
 /* The path behind a descriptor, from /proc/self/fd; owned by the caller. MVM_E_NOT_FOUND for what
  * never had a path, or has none any more. */
 int path_of_fd(int fd, char **ret_path, mvm_error **err);
+/* 0, or what ends the listing. @name is borrowed. */
+typedef int path_name_fn(void *user, const char *name, mvm_error **err);
+/* Calls @fn for what the folder @dir_fd has: the names that begin with @prefix, or with NULL all
+ * that do not begin with a dot. */
+int path_each_name(int dir_fd, const char *prefix, path_name_fn *fn, void *user, mvm_error **err);
 /* One component: not empty, ".", "..", no slash, at most 255 bytes. */
 bool path_is_component(const char *name);
 /* A regular file that we may execute. */

@@ -87,7 +87,7 @@ static inline void trees_next_layer(struct trees *t, uint64_t data_blocks)
     assert_true(t->n < TREES_LAYERS_MAX);
     assert_int_equal(layer_writer_finish(t->writer, &totals, NULL), 0);
     layer_writer_free(steal_ptr(&t->writer));
-    if (layer_index_open(t->fd, &t->layers[t->n], &e) < 0)
+    if (layer_index_open(t->fd, NULL, &t->layers[t->n], &e) < 0)
         fail_msg("%s", mvm_error_message(e));
     t->n++;
     (void) close(t->fd);

@@ -95,18 +95,6 @@ static int fetch_document(struct fetcher_source *s, const char *reference,
     return 0;
 }
 
-static int check_digest(const struct source_document *doc, const struct digest *want,
-                        mvm_error **err)
-{
-    struct digest digest;
-    int r = digest_of(want->algorithm, doc->text, doc->len, &digest, err);
-
-    if (r == 0 && !digest_equal(&digest, want))
-        r = mvm_fail(err, MVM_E_DIGEST, 0, "manifest %s: content has the digest %s",
-                     digest_format(want).text, digest_format(&digest).text);
-    return r;
-}
-
 static int fetcher_open_name(struct image_source *base, const struct oci_platform *want,
                              struct source_document *ret, mvm_error **err)
 {
@@ -115,7 +103,7 @@ static int fetcher_open_name(struct image_source *base, const struct oci_platfor
     int r = fetch_document(s, s->ref->name, want, &doc, err);
 
     if (r == 0 && s->ref->has_digest)
-        r = check_digest(&doc, &s->ref->digest, err);
+        r = source_document_check(&doc, &s->ref->digest, err);
     if (r < 0)
         return r;
     *ret = doc;
@@ -142,7 +130,7 @@ static int fetcher_open_manifest(struct image_source *base, const struct oci_des
         r = mvm_fail(err, MVM_E_DIGEST, 0, "manifest %s: %zu bytes, index says %llu",
                      digest_format(&d->digest).text, doc.len, (unsigned long long) d->size);
     if (r == 0)
-        r = check_digest(&doc, &d->digest, err);
+        r = source_document_check(&doc, &d->digest, err);
     if (r < 0)
         return r;
     r = text_replace(&doc.media_type, d->media_type);

@@ -213,7 +213,7 @@ int gc_verify(const struct gc *g, mvm_error **err)
 {
     mvm_autovalue(gc_list) images = { .n = 0 };
     mvm_autovalue(gc_list) layers = { .n = 0 };
-    int r = store_each_name(g->store->refs_fd, verify_name, (void *) g, err);
+    int r = path_each_name(g->store->refs_fd, NULL, verify_name, (void *) g, err);
 
     if (r == 0)
         r = gc_list_images(g, &images, err);

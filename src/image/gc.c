@@ -2,6 +2,8 @@
 /* Everything that nothing refers to. Whatever it is killed in the middle of, the next one ends. */
 #include "image/store-gc.h"
 
+#include "base/path.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -60,7 +62,7 @@ static void list_sort(struct gc_list *l)
 
 int gc_list_images(const struct gc *g, struct gc_list *ret, mvm_error **err)
 {
-    int r = store_each_name(g->store->images_fd, add_any, ret, err);
+    int r = path_each_name(g->store->images_fd, NULL, add_any, ret, err);
 
     list_sort(ret);
     return r;
@@ -68,7 +70,7 @@ int gc_list_images(const struct gc *g, struct gc_list *ret, mvm_error **err)
 
 int gc_list_layers(const struct gc *g, struct gc_list *ret, mvm_error **err)
 {
-    int r = store_each_name(g->store->layers_fd, add_layer_file, ret, err);
+    int r = path_each_name(g->store->layers_fd, NULL, add_layer_file, ret, err);
 
     list_sort(ret);
     return r;
@@ -187,6 +189,6 @@ int image_gc(struct image_store *store, const struct image_gc_options *o, image_
     if (r == 0 && wish.verify)
         r = gc_verify(&g, err);
     if (r == 0)
-        r = store_each_name(store->locks_fd, clean_lock, store, err);
+        r = path_each_name(store->locks_fd, NULL, clean_lock, store, err);
     return r < 0 ? mvm_context(err, r, "clear the image store") : 0;
 }

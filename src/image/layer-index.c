@@ -103,13 +103,7 @@ static int check_records(const struct layer_index *x, struct image_tick *tick, m
     return records == x->totals.records ? 0 : fail_index("the number of records is wrong", err);
 }
 
-int layer_index_open(int fd, struct layer_index **ret, mvm_error **err)
-{
-    return layer_index_open_ticking(fd, NULL, ret, err);
-}
-
-int layer_index_open_ticking(int fd, struct image_tick *tick, struct layer_index **ret,
-                             mvm_error **err)
+int layer_index_open(int fd, struct image_tick *tick, struct layer_index **ret, mvm_error **err)
 {
     mvm_auto(layer_index) x = calloc(1, sizeof(*x));
     int r;

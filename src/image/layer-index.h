@@ -101,13 +101,10 @@ MVM_DEFINE_AUTO(layer_writer, layer_writer_free)
  * are, what comes out is as struct layer_record says, and data_block and size lie within
  * data_blocks. */
 struct layer_index;
-/* @fd is borrowed, and need not stay open. Checks header, length and the sum over all records;
- * MVM_E_FORMAT. */
-int layer_index_open(int fd, struct layer_index **ret, mvm_error **err);
-/* The same, ticking: the sum of a long index takes its time. */
 struct image_tick;
-int layer_index_open_ticking(int fd, struct image_tick *tick, struct layer_index **ret,
-                             mvm_error **err);
+/* @fd is borrowed, and need not stay open. Checks header, length and the sum over all records,
+ * which takes its time where the index is long; MVM_E_FORMAT. */
+int layer_index_open(int fd, struct image_tick *tick, struct layer_index **ret, mvm_error **err);
 void layer_index_close(struct layer_index *x);
 MVM_DEFINE_AUTO(layer_index, layer_index_close)
 const struct layer_totals *layer_index_totals(const struct layer_index *x);

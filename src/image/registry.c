@@ -107,25 +107,13 @@ struct document_request {
     struct source_document doc;
 };
 
-static int check_digest(const struct source_document *doc, const struct digest *want,
-                        mvm_error **err)
-{
-    struct digest digest;
-    int r = digest_of(want->algorithm, doc->text, doc->len, &digest, err);
-
-    if (r == 0 && !digest_equal(&digest, want))
-        r = mvm_fail(err, MVM_E_DIGEST, 0, "manifest %s: content has the digest %s",
-                     digest_format(want).text, digest_format(&digest).text);
-    return r;
-}
-
 static int check_document(const struct document_request *q, const struct source_document *doc,
                           mvm_error **err)
 {
     if (q->size && doc->len != *q->size)
         return mvm_fail(err, MVM_E_DIGEST, 0, "manifest %s: %zu bytes, index says %llu", q->what,
                         doc->len, (unsigned long long) *q->size);
-    return q->digest ? check_digest(doc, q->digest, err) : 0;
+    return q->digest ? source_document_check(doc, q->digest, err) : 0;
 }
 
 static int read_document(struct endpoint *e, struct document_request *q, const char *path,

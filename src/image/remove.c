@@ -182,7 +182,7 @@ static int find_digest(struct removal *m, mvm_error **err)
 
     if (len < IMAGE_DIGEST_PREFIX_MIN || strspn(search.prefix, "0123456789abcdef") != len)
         return mvm_fail(err, MVM_E_NOT_FOUND, 0, "not in the image store");
-    r = store_each_name(m->gc.store->images_fd, match, &search, err);
+    r = path_each_name(m->gc.store->images_fd, NULL, match, &search, err);
     if (r < 0)
         return r;
     if (search.several)

@@ -18,6 +18,18 @@ bool image_source_doubt(struct image_source *source)
     return source->doubt && source->doubt(source);
 }
 
+int source_document_check(const struct source_document *doc, const struct digest *want,
+                          mvm_error **err)
+{
+    struct digest digest;
+    int r = digest_of(want->algorithm, doc->text, doc->len, &digest, err);
+
+    if (r == 0 && !digest_equal(&digest, want))
+        r = mvm_fail(err, MVM_E_DIGEST, 0, "manifest %s: content has the digest %s",
+                     digest_format(want).text, digest_format(&digest).text);
+    return r;
+}
+
 void source_document_deinit(struct source_document *doc)
 {
     free(doc->text);

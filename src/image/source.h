@@ -46,6 +46,9 @@ struct source_document {
     size_t len;
     char *media_type; /* owned: of the answer; "" when unknown */
 };
+/* MVM_E_DIGEST unless it has the digest @want. */
+int source_document_check(const struct source_document *doc, const struct digest *want,
+                          mvm_error **err);
 void source_document_deinit(struct source_document *doc);
 MVM_DEFINE_AUTOVALUE(source_document, source_document_deinit)
 

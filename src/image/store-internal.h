@@ -58,10 +58,6 @@ int store_flock_wait(int fd, int operation, struct image_tick *tick, mvm_error *
 bool store_is_current(int dir_fd, const char *name, int fd);
 /* Removes what stands in the place of a file of ours and is none, with all that it holds. */
 int store_clear_odd(int dir_fd, const char *name, mvm_error **err);
-/* Calls @fn with each name in the folder, those that begin with a dot left out, until it gives
- * something other than 0. */
-typedef int store_name_fn(void *user, const char *name, mvm_error **err);
-int store_each_name(int dir_fd, store_name_fn *fn, void *user, mvm_error **err);
 /* What reading a file of the store gives when it is damaged, or is not there. */
 bool store_is_damage(int r);
 

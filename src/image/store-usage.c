@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image/store-usage.h"
 
+#include "base/path.h"
 #include "base/scan.h"
 
 #include <fcntl.h>
@@ -33,7 +34,7 @@ uint64_t store_image_bytes(int folder_fd)
 {
     struct folder_bytes to = { .fd = folder_fd };
 
-    (void) store_each_name(folder_fd, add_bytes, &to, NULL);
+    (void) path_each_name(folder_fd, NULL, add_bytes, &to, NULL);
     return to.bytes;
 }
 
@@ -120,7 +121,7 @@ static void count_layers(struct image_store *s, struct store_usage *u)
 int store_usage_read(struct image_store *s, struct store_usage *ret, mvm_error **err)
 {
     struct reading reading = { .store = s, .usage = ret };
-    int r = store_each_name(s->images_fd, add_image, &reading, err);
+    int r = path_each_name(s->images_fd, NULL, add_image, &reading, err);
 
     if (r < 0)
         return r;
@@ -194,7 +195,7 @@ int store_names_read(struct image_store *s, struct store_names *ret, mvm_error *
 {
     struct naming naming = { .store = s, .names = ret };
 
-    return store_each_name(s->refs_fd, add_name, &naming, err);
+    return path_each_name(s->refs_fd, NULL, add_name, &naming, err);
 }
 
 bool store_names_have(const struct store_names *n, const char *name)

@@ -52,6 +52,6 @@ int store_check_version(struct image_store *s, mvm_error **err)
     r = store_lock_take(s, VERSION_FILE, NULL, &lock, err);
     if (r < 0 || read_version(s, NULL) == 0) /* somebody else was first */
         return r;
-    r = store_each_name(s->images_fd, discard, s, err);
+    r = path_each_name(s->images_fd, NULL, discard, s, err);
     return r < 0 ? r : file_write(s->fd, VERSION_FILE, text, sizeof(text) - 1, 0600, err);
 }

@@ -5,7 +5,6 @@
 #include "base/file.h"
 #include "base/path.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -62,25 +61,6 @@ bool store_is_damage(int r)
            r == MVM_E_UNSUPPORTED;
 }
 
-int store_each_name(int dir_fd, store_name_fn *fn, void *user, mvm_error **err)
-{
-    mvm_autoclose int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    const struct dirent *e;
-    int r = 0;
-
-    if (!dir)
-        return mvm_fail(err, MVM_E_SYS, errno, "list a folder of the image store");
-    (void) steal_fd(&fd);
-    while (r == 0 && (errno = 0, e = readdir(dir)) != NULL)
-        if (e->d_name[0] != '.')
-            r = fn(user, e->d_name, err);
-    if (r == 0 && errno)
-        r = mvm_fail(err, MVM_E_SYS, errno, "list a folder of the image store");
-    (void) closedir(dir);
-    return r;
-}
-
 /* Removes what is left of a maker that is gone. A failure leaves it for the next time: nobody waits
  * for this. */
 static int clean_temp(void *user, const char *name, mvm_error **err)
@@ -106,7 +86,7 @@ static int clean_temps(struct image_store *s, mvm_error **err)
         return mvm_fail(err, MVM_E_SYS, errno, "open the image store");
     if (store_flock(guard, LOCK_EX | LOCK_NB) < 0)
         return 0; /* somebody is at it; the next one will clean */
-    return store_each_name(s->fd, clean_temp, s, err);
+    return path_each_name(s->fd, NULL, clean_temp, s, err);
 }
 
 static int open_folders(struct image_store *s, mvm_error **err)

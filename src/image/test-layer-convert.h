@@ -74,7 +74,7 @@ static inline int convert_stream_to(struct layer_stream *s, struct image_budget 
     assert_int_equal(size % LAYER_BLOCK, 0);
     assert_int_equal(file_sum(ret->index_fd, &size), ret->sums.index_crc);
     assert_int_equal(size, ret->sums.index_size);
-    assert_int_equal(layer_index_open(ret->index_fd, &ret->index, NULL), 0);
+    assert_int_equal(layer_index_open(ret->index_fd, NULL, &ret->index, NULL), 0);
     assert_int_equal(layer_index_totals(ret->index)->data_blocks,
                      ret->sums.data_size / LAYER_BLOCK);
     return 0;

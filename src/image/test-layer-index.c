@@ -116,7 +116,7 @@ static void what_is_written_is_read(void **state)
     layer_place places[11];
 
     (void) state;
-    assert_int_equal(layer_index_open(fd, &x, NULL), 0);
+    assert_int_equal(layer_index_open(fd, NULL, &x, NULL), 0);
     assert_int_equal(layer_index_totals(x)->records, n);
     assert_int_equal(layer_index_totals(x)->data_blocks, 42);
     assert_int_equal(layer_index_totals(x)->plain_bytes, 77);
@@ -149,7 +149,7 @@ static void empty_layer_has_an_index(void **state)
     mvm_autovalue(layer_cursor) c = { 0 };
 
     (void) state;
-    assert_int_equal(layer_index_open(fd, &x, NULL), 0);
+    assert_int_equal(layer_index_open(fd, NULL, &x, NULL), 0);
     assert_int_equal(layer_index_totals(x)->records, 0);
     assert_int_equal(layer_index_next(x, &c, NULL), 0);
 }
@@ -183,7 +183,7 @@ static void records_are_gathered_and_summed(void **state)
     all = malloc(size);
     assert_int_equal(pread(fd, all, size, 0), size);
     assert_int_equal(crc64_add(0, all, size), crc);
-    assert_int_equal(layer_index_open(fd, &x, NULL), 0);
+    assert_int_equal(layer_index_open(fd, NULL, &x, NULL), 0);
     while (layer_index_next(x, &c, NULL) == 1) {
         records++;
         if (records % 1000 == 0)
@@ -208,16 +208,16 @@ static void any_damage_is_found(void **state)
         assert_int_equal(pread(fd, &byte, 1, at), 1);
         byte ^= 0x10;
         assert_int_equal(pwrite(fd, &byte, 1, at), 1);
-        if (layer_index_open(fd, &x, NULL) != MVM_E_FORMAT)
+        if (layer_index_open(fd, NULL, &x, NULL) != MVM_E_FORMAT)
             fail_msg("byte %lld", (long long) at);
         byte ^= 0x10;
         assert_int_equal(pwrite(fd, &byte, 1, at), 1);
     }
     assert_int_equal(ftruncate(fd, st.st_size + 8), 0);
-    assert_int_equal(layer_index_open(fd, &x, NULL), MVM_E_FORMAT);
+    assert_int_equal(layer_index_open(fd, NULL, &x, NULL), MVM_E_FORMAT);
     for (off_t len = 0; len < st.st_size; len += 4) {
         assert_int_equal(ftruncate(fd, len), 0);
-        assert_int_equal(layer_index_open(fd, &x, NULL), MVM_E_FORMAT);
+        assert_int_equal(layer_index_open(fd, NULL, &x, NULL), MVM_E_FORMAT);
     }
 }
 
@@ -231,11 +231,11 @@ static void lengths_of_an_index_have_a_limit(void **state)
     /* A file of holes: one above the limit is refused for its length, the limit for what is in
      * it. */
     assert_int_equal(ftruncate(fd, (off_t) LAYER_INDEX_MAX + 8), 0);
-    assert_int_equal(layer_index_open(fd, &x, &e), MVM_E_FORMAT);
+    assert_int_equal(layer_index_open(fd, NULL, &x, &e), MVM_E_FORMAT);
     assert_non_null(strstr(mvm_error_message(e), "length"));
     mvm_error_free(steal_ptr(&e));
     assert_int_equal(ftruncate(fd, (off_t) LAYER_INDEX_MAX), 0);
-    assert_int_equal(layer_index_open(fd, &x, &e), MVM_E_FORMAT);
+    assert_int_equal(layer_index_open(fd, NULL, &x, &e), MVM_E_FORMAT);
     assert_non_null(strstr(mvm_error_message(e), "does not begin"));
 }
 
@@ -258,7 +258,7 @@ static int read_changed(const struct layer_record *record, size_t at, const void
              crc64_add(0, all + LAYER_HEADER_LEN, (size_t) n - LAYER_HEADER_LEN));
     le64_put(all + LAYER_HEADER_OWN_SUM, crc64_add(0, all, LAYER_HEADER_OWN_SUM));
     assert_int_equal(pwrite(fd, all, (size_t) n, 0), n);
-    r = layer_index_open(fd, &x, &e);
+    r = layer_index_open(fd, NULL, &x, &e);
     if (r == 0)
         r = layer_index_next(x, &c, &e);
     if (r < 0 && want && !strstr(mvm_error_message(e), want))

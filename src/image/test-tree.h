@@ -91,7 +91,7 @@ static inline struct layer_index *draft_end(struct layer_draft *d, uint64_t data
 
     assert_int_equal(layer_writer_finish(d->w, &totals, NULL), 0);
     layer_writer_free(d->w);
-    assert_int_equal(layer_index_open(d->fd, &x, NULL), 0);
+    assert_int_equal(layer_index_open(d->fd, NULL, &x, NULL), 0);
     (void) close(d->fd);
     return x;
 }

@@ -87,7 +87,7 @@ static int open_index(const struct block *b, size_t i, struct layer_index **ret,
     int r = path_open_beneath(b->store->layers_fd, file.text, O_RDONLY | O_NONBLOCK, 0, &fd, err);
 
     if (r == 0)
-        r = layer_index_open_ticking(fd, b->tick, &x, err);
+        r = layer_index_open(fd, b->tick, &x, err);
     /* What the image's block addresses are counted in. */
     if (r == 0 && layer_index_totals(x)->data_blocks != b->sums[i].data_size / LAYER_BLOCK)
         r = mvm_fail(err, MVM_E_FORMAT, 0, "index and data do not belong together");

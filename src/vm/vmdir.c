@@ -287,37 +287,36 @@ static bool is_to_be_removed(int dir_fd)
     return r < 0 ? r == MVM_E_NOT_FOUND : state.remove;
 }
 
-static void sweep_one(int vms_fd, const char *name, const struct log *log)
+struct sweep {
+    int vms_fd;            /* borrowed */
+    const struct log *log; /* borrowed */
+};
+
+static int sweep_one(void *user, const char *name, mvm_error **unused)
 {
+    const struct sweep *s = user;
     mvm_autoerror mvm_error *err = NULL;
     mvm_autoclose int fd = -EBADF;
     mvm_autoclose int lock_fd = -EBADF;
 
-    if (path_open_beneath(vms_fd, name, O_RDONLY | O_DIRECTORY, 0, &fd, NULL) < 0 ||
-        lock_folder(vms_fd, name, fd, false, &lock_fd, NULL) != 1)
-        return;
+    (void) unused; /* one folder that stays keeps no other */
+    if (path_open_beneath(s->vms_fd, name, O_RDONLY | O_DIRECTORY, 0, &fd, NULL) < 0 ||
+        lock_folder(s->vms_fd, name, fd, false, &lock_fd, NULL) != 1)
+        return 0;
     if (!is_to_be_removed(fd)) {
         (void) unlinkat(fd, VMDIR_UPPER, 0); /* else the next sweep has it */
-        return;
+        return 0;
     }
-    if (path_remove_tree(vms_fd, name, &err) < 0)
-        log_warning(log, "vm", "remove what is left of '%s': %s", name, mvm_error_message(err));
+    if (path_remove_tree(s->vms_fd, name, &err) < 0)
+        log_warning(s->log, "vm", "remove what is left of '%s': %s", name, mvm_error_message(err));
+    return 0;
 }
 
 void vmdir_sweep(int vms_fd, const struct log *log)
 {
-    int fd = openat(vms_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    const struct dirent *e;
+    struct sweep s = { .vms_fd = vms_fd, .log = log };
+    mvm_autoerror mvm_error *err = NULL;
 
-    if (!dir) {
-        if (fd >= 0)
-            (void) close(fd);
-        log_warning(log, "vm", "list the VMs: %s", strerrordesc_np(errno));
-        return;
-    }
-    while ((e = readdir(dir)))
-        if (e->d_name[0] != '.')
-            sweep_one(dirfd(dir), e->d_name, log);
-    (void) closedir(dir);
+    if (path_each_name(vms_fd, NULL, sweep_one, &s, &err) < 0)
+        log_warning(log, "vm", "the VMs: %s", mvm_error_message(err));
 }

@@ -126,7 +126,7 @@ static void take_layer(struct input *in)
         take_record(in, w, kind);
     /* A layer without data must have no file that needs it: such inputs end here. */
     if (layer_writer_finish(w, &totals, NULL) == 0 &&
-        layer_index_open(fd, &in->layers[in->n], NULL) == 0)
+        layer_index_open(fd, NULL, &in->layers[in->n], NULL) == 0)
         in->n++;
     else
         in->size = 0;

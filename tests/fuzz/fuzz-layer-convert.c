@@ -83,7 +83,7 @@ static void check_output(const struct layer_output *out, const struct layer_sums
     assert(sum_file(out->data_fd, &size) == sums->data_crc && size == sums->data_size);
     assert(size % LAYER_BLOCK == 0 && size <= 2 * FUZZ_FILE_BYTES);
     assert(sum_file(out->index_fd, &size) == sums->index_crc && size == sums->index_size);
-    assert(layer_index_open(out->index_fd, &x, NULL) == 0);
+    assert(layer_index_open(out->index_fd, NULL, &x, NULL) == 0);
     assert(layer_index_totals(x)->data_blocks == sums->data_size / LAYER_BLOCK);
     while ((r = layer_index_next(x, &c, NULL)) > 0) {
         assert(!strchr(c.record.path, '\n'));

@@ -37,7 +37,7 @@ static void read_index(const uint8_t *data, size_t size)
     int r;
 
     assert(io_memfd("index", data, size, false, &fd, NULL) == 0);
-    if (layer_index_open(fd, &x, NULL) < 0)
+    if (layer_index_open(fd, NULL, &x, NULL) < 0)
         return;
     while ((r = layer_index_next(x, &c, NULL)) > 0) {
         mvm_autovalue(layer_cursor) same = { 0 };

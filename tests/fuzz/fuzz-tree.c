@@ -82,7 +82,7 @@ static void add_layer(struct layers *layers, const uint8_t **data, size_t *size)
     for (size_t n = 0; n < RECORDS_MAX && next_line(data, size, &line) && !is_separator(&line); n++)
         add_record(w, &line);
     assert(layer_writer_finish(w, &totals, NULL) == 0);
-    assert(layer_index_open(fd, &layers->items[layers->n], NULL) == 0);
+    assert(layer_index_open(fd, NULL, &layers->items[layers->n], NULL) == 0);
     layers->n++;
 }
 

@@ -408,24 +408,12 @@ class Hostile(storetest.StoreTest):
 
     # Time, cancelling, company
 
-    def slowly(self, body, seconds):
-        def send(handler):
-            handler.send_response(200)
-            handler.send_header('Content-Length', str(len(body)))
-            handler.end_headers()
-            step = max(1, len(body) // 20)
-            for i in range(0, len(body), step):
-                handler.wfile.write(body[i:i + step])
-                handler.wfile.flush()
-                time.sleep(seconds / 20)
-        return send
-
     def test_slow_server_is_waited_for(self):
-        self.hook(self.layer, self.slowly(self.good.blobs[self.layer], 2))
+        self.hook(self.layer, badregistry.slowly(self.good.blobs[self.layer], 2))
         self.pull_good(self.name)
 
     def test_cancel_ends_a_slow_download_soon(self):
-        self.hook(self.layer, self.slowly(self.good.blobs[self.layer], 60))
+        self.hook(self.layer, badregistry.slowly(self.good.blobs[self.layer], 60))
         start = time.monotonic()
         self.assertIn('cancelled', self.pull_bad(self.name, cancel=20))
         self.assertLess(time.monotonic() - start, 10)
@@ -438,7 +426,7 @@ class Hostile(storetest.StoreTest):
                 self.assert_clean(f'cancel-{at}')
 
     def test_progress_comes_ten_times_a_second(self):
-        self.hook(self.layer, self.slowly(self.good.blobs[self.layer], 2))
+        self.hook(self.layer, badregistry.slowly(self.good.blobs[self.layer], 2))
         result = self.pull(self.name, progress=True)
         reports = [line for line in result.stderr.splitlines() if line.startswith('progress 1 1/1 ')]
         self.assertGreaterEqual(len(reports), 20)
@@ -446,7 +434,7 @@ class Hostile(storetest.StoreTest):
         self.assertEqual(reports[-1].split()[3], f'{size}/{size}')
 
     def test_killed_pull_is_cleaned_by_the_next(self):
-        self.hook(self.layer, first(1, self.slowly(self.good.blobs[self.layer], 60)))
+        self.hook(self.layer, first(1, badregistry.slowly(self.good.blobs[self.layer], 60)))
         process = self.start(self.name)
         self.wait_for(lambda: self.server.count(self.layer))
         process.kill()
@@ -456,7 +444,7 @@ class Hostile(storetest.StoreTest):
         self.assert_clean()
 
     def test_running_pull_is_not_cleaned_by_another(self):
-        self.hook(self.layer, first(1, self.slowly(self.good.blobs[self.layer], 3)))
+        self.hook(self.layer, first(1, badregistry.slowly(self.good.blobs[self.layer], 3)))
         process = self.start(self.name)
         self.wait_for(lambda: self.server.count(self.layer))
         self.run_tool('--list')
@@ -464,7 +452,7 @@ class Hostile(storetest.StoreTest):
         self.assertEqual(process.wait(), 0)
 
     def test_two_pulls_at_once_fetch_once(self):
-        self.hook(self.layer, first(1, self.slowly(self.good.blobs[self.layer], 1)))
+        self.hook(self.layer, first(1, badregistry.slowly(self.good.blobs[self.layer], 1)))
         processes = [self.start(self.name) for _ in range(3)]
         paths = {p.communicate()[0] for p in processes}
         self.assertEqual([p.returncode for p in processes], [0, 0, 0])

@@ -30,19 +30,6 @@ def layers(*seeds, size=20000):
             for seed in seeds]
 
 
-def slowly(body, seconds):
-    def send(handler):
-        handler.send_response(200)
-        handler.send_header('Content-Length', str(len(body)))
-        handler.end_headers()
-        step = max(1, len(body) // 20)
-        for i in range(0, len(body), step):
-            handler.wfile.write(body[i:i + step])
-            handler.wfile.flush()
-            time.sleep(seconds / 20)
-    return send
-
-
 class Registry(storetest.StoreTest):
     """Layers from a registry, and who fetches them."""
 
@@ -61,7 +48,7 @@ class Registry(storetest.StoreTest):
 
     def hold(self, image, seconds, times=None):
         for blob in self.layer_blobs(image):
-            send = slowly(image.blobs[blob], seconds)
+            send = badregistry.slowly(image.blobs[blob], seconds)
             self.server.hooks.append((blob, first(times, send) if times else send))
 
     def fetched(self, image):
@@ -93,7 +80,7 @@ class Registry(storetest.StoreTest):
         blobs = self.layer_blobs(image)
         self.server.hooks = [(blobs[1], badregistry.always(403))]
         for blob in (blobs[0], blobs[2]):
-            self.server.hooks.append((blob, slowly(image.blobs[blob], 60)))
+            self.server.hooks.append((blob, badregistry.slowly(image.blobs[blob], 60)))
         self.environment = {'PULL_TOOL_JOBS': '3'}
         start = time.monotonic()
         self.assertRegex(self.pull_bad(name), rf'layer 2 of 3: {blobs[1]}: .*403')
@@ -123,7 +110,7 @@ class Registry(storetest.StoreTest):
         one, two = ocilayout.Image(shared + layers('one')), ocilayout.Image(shared + layers('two'))
         names = [self.serve('one', one), self.serve('two', two)]
         blob = next(b for b in one.blobs if b in two.blobs and one.blobs[b][:2] == b'\x1f\x8b')
-        self.server.hooks.append((blob, slowly(one.blobs[blob], 1)))
+        self.server.hooks.append((blob, badregistry.slowly(one.blobs[blob], 1)))
         processes = [self.start(name) for name in names]
         self.assertEqual([p.communicate() and p.returncode for p in processes], [0, 0])
         self.assertEqual(self.server.count(blob), 1)

@@ -5,6 +5,7 @@ import json
 import re
 import ssl
 import threading
+import time
 import warnings
 
 
@@ -124,3 +125,17 @@ def first(times, hook):
         left[0] -= 1
         return hook(handler) if left[0] >= 0 else False
     return once
+
+
+def slowly(body, seconds):
+    """A hook that sends @body piece by piece within so many seconds."""
+    def send(handler):
+        handler.send_response(200)
+        handler.send_header('Content-Length', str(len(body)))
+        handler.end_headers()
+        step = max(1, len(body) // 20)
+        for i in range(0, len(body), step):
+            handler.wfile.write(body[i:i + step])
+            handler.wfile.flush()
+            time.sleep(seconds / 20)
+    return send

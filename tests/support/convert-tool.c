@@ -277,7 +277,7 @@ static int list(const char *path, mvm_error **err)
 
     if (fd < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "open '%s'", path);
-    r = layer_index_open(fd, &x, err);
+    r = layer_index_open(fd, NULL, &x, err);
     if (r < 0)
         return r;
     while ((r = layer_index_next(x, &c, err)) > 0)

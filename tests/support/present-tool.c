@@ -36,7 +36,7 @@ static int open_layer(struct layers *l, char **paths, mvm_error **err)
 
     if ((data < 0 && !empty) || index < 0)
         return mvm_fail(err, MVM_E_SYS, errno, "open '%s' and '%s'", paths[0], paths[1]);
-    r = layer_index_open(index, &l->items[l->n], err);
+    r = layer_index_open(index, NULL, &l->items[l->n], err);
     if (r < 0)
         return mvm_context(err, r, "'%s'", paths[1]);
     l->data_fds[l->n++] = steal_fd(&data);

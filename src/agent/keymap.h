@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A hash table from 64-bit keys to 32-bit values, for up to millions of entries. Keys are never
  * removed alone. */
-#ifndef IMAGE_KEYMAP_H
-#define IMAGE_KEYMAP_H
+#ifndef AGENT_KEYMAP_H
+#define AGENT_KEYMAP_H
 
 #include "base/mem.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "image/keymap.h"
+#include "agent/keymap.h"
 
 #define KEYMAP_SLOTS_MIN 256
 
