@@ -197,8 +197,10 @@ static inline int tear_down(void **state)
 /* Programs are started as any user. */
 static inline void need_root(void)
 {
-    if (geteuid() != 0)
+    if (geteuid() != 0) {
+        print_message("# only root starts programs as another user\n");
         skip();
+    }
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -61,6 +61,7 @@ static void copy_gives_the_owner(void **state)
 
     if (geteuid() != 0) {
         pair_close(&p);
+        print_message("# only root gives folders away\n");
         skip();
     }
     assert_int_equal(fchown(p.from, 3, 70000), 0);
@@ -80,6 +81,7 @@ static void copy_gives_extended_attributes(void **state)
     if (fsetxattr(p.from, "user.one", "1", 1, 0) < 0) {
         assert_int_equal(errno, ENOTSUP); /* a file system that has none */
         pair_close(&p);
+        print_message("# this file system has no user attributes\n");
         skip();
     }
     assert_int_equal(fsetxattr(p.from, "user.empty", "", 0, 0), 0);
@@ -99,6 +101,7 @@ static void copy_leaves_out_what_speaks_to_the_overlay(void **state)
         fsetxattr(p.from, "trusted.other", "z", 1, 0) < 0) {
         assert_true(errno == EPERM || errno == ENOTSUP); /* root's alone */
         pair_close(&p);
+        print_message("# trusted attributes cannot be set: not root, or a file system without\n");
         skip();
     }
     assert_int_equal(root_attributes_copy(p.from, p.to, NULL), 0);
